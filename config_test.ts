@@ -1,0 +1,92 @@
+/** Flags and environment, and what is said of those that can't be used. */
+
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ConfigError, HELP, parseConfig } from "./config.ts";
+
+function read(args: string[], env: Record<string, string> = {}) {
+  return parseConfig(args, (name) => env[name]);
+}
+
+Deno.test("parseConfig() has a default for every setting", () => {
+  assertEquals(read([]), {
+    port: 4567,
+    hostname: "127.0.0.1",
+    heartbeat: 15,
+    allowOrigin: [],
+    verbose: false,
+    help: false,
+    version: false,
+  });
+});
+
+Deno.test("parseConfig() takes the flag over the variable over the default", () => {
+  const env = { PORT: "8000", CHAT_HOSTNAME: "::1", CHAT_HEARTBEAT: "", CHAT_VERBOSE: "1" };
+  const config = read(["--port", "9000"], env);
+  assertEquals(config.port, 9000);
+  assertEquals(config.hostname, "::1");
+  assertEquals(config.heartbeat, 15);
+  assertEquals(config.verbose, true);
+});
+
+Deno.test("parseConfig() takes flags in the usual spellings", () => {
+  assertEquals(read(["--port=1", "--port=2"]).port, 2);
+  assertEquals(read(["--", "--port", "3"]).port, 3);
+  assertEquals(read(["--verbose", "--port", "0"]).verbose, true);
+  assertEquals(read(["--help"]).help, true);
+  assertEquals(read(["--version"]).version, true);
+});
+
+Deno.test("parseConfig() adds up lists", () => {
+  const args = ["--allow-origin", "https://a.example", "--allow-origin=http://b.example:3000"];
+  assertEquals(read(args).allowOrigin, ["https://a.example", "http://b.example:3000"]);
+  const env = { CHAT_ALLOW_ORIGIN: "https://a.example, https://b.example" };
+  assertEquals(read([], env).allowOrigin, ["https://a.example", "https://b.example"]);
+});
+
+Deno.test("parseConfig() refuses what it does not know, and names it and what is wanted", () => {
+  const cases: [args: string[], env: Record<string, string>, message: string][] = [
+    [["--prot", "1"], {}, "unknown flag --prot"],
+    [["-p", "1"], {}, "unknown flag -p"],
+    [["8080"], {}, 'unknown argument "8080"'],
+    [["--port", "http"], {}, '--port must be a whole number from 0 to 65535, received "http"'],
+    [["--port", "65536"], {}, 'received "65536"'],
+    [["--port", "-1"], {}, 'received "-1"'],
+    [["--port", "1e3"], {}, 'received "1e3"'],
+    [["--port", ""], {}, '--port must be a whole number from 0 to 65535, received ""'],
+    [["--port"], {}, '--port must be a whole number from 0 to 65535, received ""'],
+    [["--port", "--verbose"], {}, 'received "--verbose"'],
+    [[], { PORT: "x" }, 'PORT must be a whole number from 0 to 65535, received "x"'],
+    [["--heartbeat", "0"], {}, "--heartbeat must be a whole number from 1 to 3600"],
+    [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
+    [["--verbose=maybe"], {}, "--verbose must be true or false"],
+    [[], { CHAT_VERBOSE: "yes" }, 'CHAT_VERBOSE must be true or false, received "yes"'],
+    [["--allow-origin", "example.com"], {}, "--allow-origin must be origins such as"],
+    [["--allow-origin", "https://a.example/"], {}, "--allow-origin must be origins such as"],
+    [["--allow-origin", "null"], {}, "--allow-origin must be origins such as"],
+  ];
+  for (const [args, env, message] of cases) {
+    const error = assertThrows(() => read(args, env), ConfigError);
+    assertStringIncludes(error.message, message);
+  }
+});
+
+Deno.test("HELP lists every setting with its variable and its default", () => {
+  for (const text of ["--port N", "PORT", "4567", "--allow-origin ORIGIN", "CHAT_ALLOW_ORIGIN"]) {
+    assertStringIncludes(HELP, text);
+  }
+});
+
+Deno.test("the README's table lists every flag and its default", {
+  ignore: (await Deno.permissions.query({ name: "read", path: "README.md" })).state !== "granted",
+}, async () => {
+  const readme = await Deno.readTextFile(new URL("./README.md", import.meta.url));
+  for (
+    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\((\S+)\))?$/gm)].map((
+      m,
+    ) => [m[1], m[2]])
+  ) {
+    const row = readme.split("\n").find((line) => line.startsWith(`| \`${flag}\``));
+    assertStringIncludes(row ?? "", flag);
+    assertStringIncludes(row!, fallback ?? "");
+  }
+});
