@@ -1,0 +1,180 @@
+/**
+ * The one domain type, and how a posted body becomes one. Text is made
+ * well-formed, normalised and bounded here and nowhere else: what is behind
+ * this module needs no further check.
+ */
+
+import { STATUS_CODE } from "@std/http/status";
+import { HttpError } from "./http_error.ts";
+
+/** Longest body read, in bytes; 4,000 emoji in a form take 48,000. */
+export const MAX_BODY_BYTES = 64 * 1024;
+/** Longest message, in Unicode code points. */
+export const MAX_MESSAGE_LENGTH = 4000;
+/** Longest nickname, in Unicode code points. */
+export const MAX_NICKNAME_LENGTH = 40;
+
+/** What someone posted: normalised, within the limits, not yet in the chat. */
+export interface Post {
+  readonly nickname: string;
+  readonly message: string;
+}
+
+/** A message of the chat, as readers get it. */
+export interface ChatMessage extends Post {
+  /** When the server took it, as its local `HH:MM:SS`. */
+  readonly timestamp: string;
+  /** The same moment in RFC 3339 form, UTC, with milliseconds. */
+  readonly time: string;
+}
+
+/** Makes a post a message taken at `date`. */
+export function stamp(post: Post, date: Date): ChatMessage {
+  return {
+    nickname: post.nickname,
+    message: post.message,
+    timestamp: date.toTimeString().slice(0, 8),
+    time: date.toISOString(),
+  };
+}
+
+/**
+ * Reads the body of a request as a post: a form, a multipart form or a JSON
+ * object with `message` and, if wanted, `nickname`.
+ *
+ * @throws {HttpError} 400 for a body that is not what its content type says,
+ * 413 for one over {@linkcode MAX_BODY_BYTES}, 415 for another content type,
+ * 422 for a field that is missing, empty, too long or not text.
+ */
+export async function readPost(request: Request): Promise<Post> {
+  const type = request.headers.get("content-type") ?? "";
+  const parse = PARSERS.get(type.split(";", 1)[0].trim().toLowerCase());
+  if (!parse) {
+    throw new HttpError(
+      STATUS_CODE.UnsupportedMediaType,
+      `The content type ${type ? `"${type}"` : "is missing and"} can't be read; ` +
+        `send one of ${CONTENT_TYPES}.`,
+      { headers: { "accept-post": CONTENT_TYPES } },
+    );
+  }
+  const body = await readBody(request);
+  let field: Field;
+  try {
+    field = await parse(body, type);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error;
+    throw new HttpError(
+      STATUS_CODE.BadRequest,
+      `The body can't be read as ${type}; send it as its content-type header says, in UTF-8.`,
+    );
+  }
+  return { nickname: readNickname(field), message: readMessage(field) };
+}
+
+/** Looks up a field of a body: undefined or null where there is none. */
+type Field = (name: string) => unknown;
+
+type Parser = (body: Uint8Array<ArrayBuffer>, type: string) => Field | Promise<Field>;
+
+/** Throws TypeError or SyntaxError for a body that is not of its type. */
+const PARSERS = new Map<string, Parser>([
+  ["application/x-www-form-urlencoded", (body) => {
+    const form = new URLSearchParams(new TextDecoder().decode(body));
+    return (name) => form.get(name);
+  }],
+  ["multipart/form-data", async (body, type) => {
+    const form = await new Response(body, { headers: { "content-type": type } }).formData();
+    // The parser passes over a part that breaks off; the closing delimiter tells (RFC 2046, 5.1.1).
+    if (!new TextDecoder("latin1").decode(body).trimEnd().endsWith("--")) {
+      throw new TypeError("The last part has no end");
+    }
+    return (name) => form.get(name);
+  }],
+  ["application/json", (body) => {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new TypeError("A JSON body must be an object");
+    }
+    const fields = new Map(Object.entries(value));
+    return (name) => fields.get(name);
+  }],
+]);
+const CONTENT_TYPES = [...PARSERS.keys()].join(", ");
+
+function readMessage(field: Field): string {
+  const message = normalise(readText(field, "message")).replace(/[^\P{Cc}\n\t]/gu, "").trim();
+  if (isBlank(message)) throw unprocessable("message", "is empty; write something to send");
+  return bounded("message", message, MAX_MESSAGE_LENGTH);
+}
+
+function readNickname(field: Field): string {
+  const nickname = normalise(readText(field, "nickname"))
+    .replace(/\s+/gu, " ").replace(/\p{Cc}/gu, "").trim();
+  return isBlank(nickname) ? "anonymous" : bounded("nickname", nickname, MAX_NICKNAME_LENGTH);
+}
+
+function readText(field: Field, name: string): string {
+  const value = field(name) ?? "";
+  if (typeof value !== "string") throw unprocessable(name, "is not text; send it as a string");
+  return value;
+}
+
+function normalise(text: string): string {
+  return text.toWellFormed().normalize("NFC").replace(/\r\n?/g, "\n");
+}
+
+/** Whether nothing of the text would be seen: only space and invisible characters. */
+function isBlank(text: string): boolean {
+  return /^[\s\p{Default_Ignorable_Code_Point}]*$/u.test(text);
+}
+
+function bounded(name: string, text: string, most: number): string {
+  // A string has at least as many UTF-16 units as code points: most need no count.
+  const length = text.length <= most ? text.length : [...text].length;
+  if (length <= most) return text;
+  throw unprocessable(
+    name,
+    `has ${length.toLocaleString("en")} characters; the most is ${most.toLocaleString("en")}`,
+  );
+}
+
+function unprocessable(field: string, problem: string): HttpError {
+  return new HttpError(STATUS_CODE.UnprocessableEntity, `The field "${field}" ${problem}.`, {
+    field,
+  });
+}
+
+/** Reads a body up to {@linkcode MAX_BODY_BYTES}, whatever content-length says. */
+async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  const announced = Number(request.headers.get("content-length"));
+  if (announced > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.length;
+      if (length > MAX_BODY_BYTES) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    // The client hung up, or broke the transfer: there is most likely nobody to tell.
+    throw new HttpError(STATUS_CODE.BadRequest, "The body ended early; send it whole.");
+  }
+  const body = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return body;
+}
+
+function tooLarge(): HttpError {
+  return new HttpError(
+    STATUS_CODE.ContentTooLarge,
+    `The body is over ${MAX_BODY_BYTES / 1024} KiB; a message has at most ${
+      MAX_MESSAGE_LENGTH.toLocaleString("en")
+    } characters, so send a shorter one.`,
+  );
+}

@@ -1,0 +1,38 @@
+/** Reads a stream event by event, as a client of the standard library does. */
+
+import {
+  type ServerSentEventParsedMessage,
+  ServerSentEventParseStream,
+} from "@std/http/server-sent-event-parse-stream";
+
+/** The events of a response, pulled one at a time; disposing of it hangs up. */
+export class EventReader implements AsyncDisposable {
+  readonly #reader: ReadableStreamDefaultReader<ServerSentEventParsedMessage>;
+
+  constructor(response: Response) {
+    this.#reader = response.body!.pipeThrough(new ServerSentEventParseStream()).getReader();
+  }
+
+  /** The next event; undefined at the end of the stream. */
+  async next(): Promise<ServerSentEventParsedMessage | undefined> {
+    return (await this.#reader.read()).value;
+  }
+
+  /** The next event of that name, or without one for `message`; others are passed over. */
+  async nextOf(name: string): Promise<string> {
+    for (;;) {
+      const event = await this.next();
+      if (!event) throw new Error(`The stream ended before an event "${name}"`);
+      if ((event.event ?? (event.data === undefined ? "" : "message")) === name) return event.data!;
+    }
+  }
+
+  /** The next message of the chat. */
+  async nextMessage(): Promise<Record<string, string>> {
+    return JSON.parse(await this.nextOf("message"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader.cancel();
+  }
+}
