@@ -1,0 +1,91 @@
+/** The program as a user starts it, in a process of its own, with what it prints. */
+
+const MAIN = new URL("../main.ts", import.meta.url).href;
+const PERMISSIONS = ["--allow-net", "--allow-env=PORT,CHAT_*", "--allow-sys=networkInterfaces"];
+
+/** How a process ended and what it printed. */
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program until it ends by itself. */
+export async function runToEnd(args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  const { code, stdout, stderr } = await command(args, env).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** A running chat; disposing of it kills it. */
+export class ChatProcess implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #output: Promise<string>;
+
+  private constructor(
+    process: Deno.ChildProcess,
+    /** What it printed first: where to go. */
+    readonly firstLine: string,
+    output: Promise<string>,
+  ) {
+    this.#process = process;
+    this.#output = output;
+  }
+
+  /** Starts the program and waits for its first line. */
+  static async start(args: string[] = ["--port", "0"]): Promise<ChatProcess> {
+    const process = command(args).spawn();
+    const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
+    let line = "";
+    const reader = first.getReader();
+    while (!line.includes("\n")) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`The chat ended: ${await new Response(process.stderr).text()}`);
+      line += value;
+    }
+    reader.cancel();
+    const output = Promise.all([Array.fromAsync(rest), new Response(process.stderr).text()]);
+    return new ChatProcess(
+      process,
+      line.split("\n")[0],
+      output.then(([stdout, stderr]) => stdout.join("") + stderr),
+    );
+  }
+
+  /** Its address, without a slash at the end. */
+  get url(): string {
+    return this.firstLine.match(/http:\S+/)![0];
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Sends a signal and waits for the end. */
+  async stop(signal: Deno.Signal): Promise<{ code: number; tookMs: number; output: string }> {
+    const start = performance.now();
+    this.#process.kill(signal);
+    const { code } = await this.#process.status;
+    return { code, tookMs: performance.now() - start, output: await this.#output };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch (error) {
+      // TypeError: it has ended already.
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await this.#process.status;
+    await this.#output;
+  }
+}
+
+function command(args: string[], env: Record<string, string> = {}): Deno.Command {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdout: "piped",
+    stderr: "piped",
+  });
+}

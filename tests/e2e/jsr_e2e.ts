@@ -1,0 +1,46 @@
+/** The project without its mirror of the standard library. */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+
+Deno.test("without the links line the project comes from JSR, and only the download differs", async () => {
+  const folder = await Deno.makeTempDir();
+  await using _removed = {
+    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+  };
+  await run("cp", "-R", ...await entries(), folder);
+  const config = JSON.parse(await Deno.readTextFile(`${folder}/deno.json`));
+  delete config.links;
+  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
+
+  const { code, errors } = await run(
+    Deno.execPath(),
+    "check",
+    "--config",
+    `${folder}/deno.json`,
+    folder,
+  );
+  if (code === 0) return;
+  // Where JSR can't be reached, that is all there is to complain about.
+  const problems = errors.split("\n").filter((line) => /error|TS\d+/i.test(line));
+  assert(problems.length > 0, errors);
+  assertEquals(problems.filter((line) => !/jsr/i.test(line)), [], errors);
+});
+
+/** What the project consists of, without the mirror and the lock file that knows of it. */
+async function entries(): Promise<string[]> {
+  const names = await Array.fromAsync(Deno.readDir(ROOT), ({ name }) => name);
+  return names.filter((name) => !/^(\.|std_mirror$|deno\.lock$|sse-chat$|chat\.db)/.test(name));
+}
+
+async function run(name: string, ...args: string[]) {
+  const command = new Deno.Command(name, {
+    args,
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stderr: "piped",
+  });
+  const { code, stderr } = await command.output();
+  return { code, errors: new TextDecoder().decode(stderr) };
+}
