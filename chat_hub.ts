@@ -36,6 +36,8 @@ const MIN_RETRY_MS = 2000;
 const RETRY_STEPS = 2001;
 /** Coprime to RETRY_STEPS and near its golden section: successive readers land far apart. */
 const RETRY_STRIDE = 1237;
+/** A fan-out reaches this many readers in one turn of the event loop. */
+const SLICE = Number(Deno.env.get("CHAT_SLICE") ?? 64);
 /** The number of readers is told at most this often. */
 const PRESENCE_INTERVAL_MS = 1000;
 
@@ -81,13 +83,18 @@ export class ChatHub implements Disposable {
   /** With the id of the last message each has. */
   readonly #arriving = new Map<Reader, string>();
   readonly #live = new Set<Reader>();
-  /** What the log emitted since the last fan-out. */
+  /** What the log emitted, and the events to tell, since the last fan-out began. */
   #gathered: LogEntry[] = [];
-  #fanOut: ReturnType<typeof setImmediate> | undefined;
+  #events = "";
+  /** The fan-out that is going out: its bytes, and the readers that do not have them yet. */
+  #chunk = new Uint8Array();
+  #receivers: IterableIterator<Reader> | undefined;
+  /** Runs while a fan-out is going out, or is about to. */
+  #turn: ReturnType<typeof setImmediate> | undefined;
   #heartbeat: Timer | undefined;
   /** Runs for PRESENCE_INTERVAL_MS after the number of readers was told. */
   #presencePause: Timer | undefined;
-  #presenceChanged = false;
+  #toldReaders = 0;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
@@ -133,8 +140,10 @@ export class ChatHub implements Disposable {
   close(): void {
     this.#closed = true;
     this.#subscription[Symbol.dispose]();
-    clearImmediate(this.#fanOut);
-    this.#sendGathered();
+    while (this.#turn !== undefined) {
+      clearImmediate(this.#turn);
+      this.#advance(Infinity);
+    }
     this.#stopTimers();
     for (const readers of [this.#catchingUp.keys(), this.#arriving.keys(), this.#live]) {
       for (const reader of readers) this.#end(reader);
@@ -147,27 +156,64 @@ export class ChatHub implements Disposable {
 
   #publish(batch: readonly LogEntry[]): void {
     this.#gathered.push(...batch);
-    this.#fanOut ??= setImmediate(() => this.#sendGathered());
+    this.#fanOutSoon();
   }
 
-  /** The fan-out: what the log emitted since the last goes to all in one chunk. */
-  #sendGathered(): void {
-    this.#fanOut = undefined;
+  /** Sends an event to all that have the whole log, with the next fan-out. */
+  #tell(frame: string): void {
+    this.#events += frame;
+    this.#fanOutSoon();
+  }
+
+  /** A turn later, when the posts that brought the messages have been answered. */
+  #fanOutSoon(): void {
+    this.#turn ??= setImmediate(() => this.#advance(SLICE));
+  }
+
+  /** Goes on with the fan-out that is going out, or begins one, by so many readers. */
+  #advance(count: number): void {
+    this.#turn = undefined;
+    this.#receivers ??= this.#begin();
+    for (; count > 0; count--) {
+      const { done, value: reader } = this.#receivers.next();
+      if (done) {
+        this.#receivers = undefined;
+        break;
+      }
+      this.#send(reader, this.#chunk);
+    }
+    if (this.#receivers || this.#gathered.length > 0 || this.#events !== "") this.#fanOutSoon();
+  }
+
+  /** Makes one chunk of what was gathered, and returns the readers to get it. */
+  #begin(): IterableIterator<Reader> {
     const entries = this.#gathered;
-    if (entries.length === 0) return;
+    const events = this.#events;
     this.#gathered = [];
-    this.#replay.grown();
-    const bytes = this.#encoder.encode(messageFrames(entries));
-    for (const reader of this.#live) this.#send(reader, bytes);
+    this.#events = "";
+    if (entries.length > 0) this.#replay.grown();
+    this.#admit(entries, events);
+    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
+    this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
+    return this.#live.values();
+  }
+
+  /**
+   * Lets those that arrived take part in a fan-out. Some may have a part of it
+   * already, from the log; they get the rest and take part in the next.
+   */
+  #admit(entries: readonly LogEntry[], events: string): void {
     for (const [reader, cursor] of this.#arriving) {
       const next = after(cursor, entries);
-      const isNew = next.length === entries.length;
-      if (isNew) this.#send(reader, bytes);
-      else if (next.length > 0) this.#send(reader, this.#encoder.encode(messageFrames(next)));
-      const isLive = compareIds(entries.at(-1)!.id, cursor) >= 0;
-      if (isLive && this.#arriving.delete(reader)) this.#live.add(reader);
+      if (next.length === entries.length) {
+        this.#arriving.delete(reader);
+        this.#live.add(reader);
+        continue;
+      }
+      const frames = messageFrames(next) + events;
+      if (frames !== "") this.#send(reader, this.#encoder.encode(frames));
+      if (next.length > 0) this.#arriving.set(reader, next.at(-1)!.id);
     }
-    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
   }
 
   /** Sends a page of the log; whether there are further pages. */
@@ -192,18 +238,8 @@ export class ChatHub implements Disposable {
     this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
     const frames = messageFrames(next) + eventFrame("online", this.readers);
     this.#send(reader, this.#encoder.encode(frames));
-    this.#tellPresence(reader);
+    this.#tellPresence();
     return false;
-  }
-
-  /** Sends an event to all that have the whole log. */
-  #tell(frame: string, except?: Reader): void {
-    const bytes = this.#encoder.encode(frame);
-    for (const readers of [this.#arriving.keys(), this.#live]) {
-      for (const reader of readers) {
-        if (reader !== except) this.#send(reader, bytes);
-      }
-    }
   }
 
   #send(reader: Reader, bytes: Uint8Array): void {
@@ -231,18 +267,16 @@ export class ChatHub implements Disposable {
    * Tells the number of readers now, or when the pause after the last time is
    * over. Where nobody is left to tell, nothing needs a timer.
    */
-  #tellPresence(except?: Reader): void {
+  #tellPresence(): void {
     if (this.#closed || this.readers === 0) return this.#stopTimers();
-    if (this.#presencePause !== undefined) {
-      this.#presenceChanged = true;
-      return;
-    }
-    this.#presenceChanged = false;
+    if (this.#presencePause !== undefined || this.readers === this.#toldReaders) return;
     this.#presencePause = setTimeout(() => {
       this.#presencePause = undefined;
-      if (this.#presenceChanged) this.#tellPresence();
+      this.#tellPresence();
     }, PRESENCE_INTERVAL_MS);
-    this.#tell(eventFrame("online", this.readers), except);
+    this.#toldReaders = this.readers;
+    // Who is alone has been told on arrival.
+    if (this.readers > 1) this.#tell(eventFrame("online", this.readers));
   }
 
   #retry(): Uint8Array {
@@ -254,7 +288,7 @@ export class ChatHub implements Disposable {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#presencePause);
     this.#heartbeat = this.#presencePause = undefined;
-    this.#presenceChanged = false;
+    this.#toldReaders = 0;
   }
 }
 
