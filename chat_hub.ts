@@ -13,6 +13,12 @@ import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 /** Where a reader's frames go in. */
 export type Reader = ReadableStreamDefaultController<Uint8Array>;
 
+/**
+ * The queuing strategy of readers' streams: it counts bytes, and a reader that
+ * catches up is given no further page while more than this waits for it.
+ */
+export const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
+
 type Timer = ReturnType<typeof setTimeout>;
 
 /** Options for {@linkcode ChatHub}. */
@@ -21,6 +27,10 @@ export interface ChatHubOptions {
   readonly log: MessageLog;
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
+  /** Bytes that may wait for one reader; see {@linkcode STREAM_BUFFER}. */
+  readonly maxBufferBytes: number;
+  /** Called with the address of a reader whose stream was ended: it did not keep up. */
+  readonly onSlowReader?: (address: string) => void;
 }
 
 /** A reader that is still reading the log. */
@@ -36,10 +46,26 @@ const MIN_RETRY_MS = 2000;
 const RETRY_STEPS = 2001;
 /** Coprime to RETRY_STEPS and near its golden section: successive readers land far apart. */
 const RETRY_STRIDE = 1237;
-/** A fan-out reaches this many readers in one turn of the event loop. */
-const SLICE = Number(Deno.env.get("CHAT_SLICE") ?? 64);
+/**
+ * A fan-out reaches this many readers in one turn of the event loop. Deno writes
+ * to about so many sockets (tokio's 61 tasks) before it runs JavaScript again, so
+ * each slice is out when the next is due, and the posts that have come meanwhile
+ * are answered and gathered in between. Were all readers served in one turn, a
+ * post would wait behind a thousand writes, and each would cost a fan-out.
+ */
+const SLICE = 64;
+/**
+ * The last page a newcomer gets is written in pieces of this size: a connection
+ * keeps a buffer as large as its largest write for as long as it is open.
+ */
+const PIECE_BYTES = 2048;
 /** The number of readers is told at most this often. */
 const PRESENCE_INTERVAL_MS = 1000;
+
+/** Why the stream of a reader that did not keep up was ended. */
+export class SlowReaderError extends Error {
+  override readonly name = "SlowReaderError";
+}
 
 /**
  * All readers of one log.
@@ -50,6 +76,8 @@ const PRESENCE_INTERVAL_MS = 1000;
  * - A message is encoded once, and all readers get the same bytes.
  * - A reader that reads the log is given the next page when it has room for it,
  *   so it neither holds up nor is held up by the others.
+ * - No more than `maxBufferBytes` wait for a reader. One that does not keep up is
+ *   ended and its memory freed at once; it can resume from its cursor.
  * - A reader that left, or whose stream broke, is forgotten at once and never
  *   keeps a message from the others.
  * - Timers run only while somebody reads; closing the hub ends them and every
@@ -69,7 +97,7 @@ const PRESENCE_INTERVAL_MS = 1000;
  * const stream = new ReadableStream<Uint8Array>({
  *   start: (reader) => hub.join(reader, { latest: 50 }),
  *   pull: (reader) => hub.pull(reader),
- * });
+ * }, STREAM_BUFFER);
  * const { value } = await stream.getReader().read();
  * assertStringIncludes(new TextDecoder().decode(value), "retry: ");
  * ```
@@ -77,12 +105,16 @@ const PRESENCE_INTERVAL_MS = 1000;
 export class ChatHub implements Disposable {
   readonly #encoder = new TextEncoder();
   readonly #heartbeatMs: number;
+  readonly #maxBufferBytes: number;
+  readonly #onSlowReader: (address: string) => void;
   readonly #replay: Replay;
   readonly #subscription: Disposable;
   readonly #catchingUp = new Map<Reader, CatchUp>();
   /** With the id of the last message each has. */
   readonly #arriving = new Map<Reader, string>();
   readonly #live = new Set<Reader>();
+  readonly #addresses = new WeakMap<Reader, string>();
+  #slowReaders = 0;
   /** What the log emitted, and the events to tell, since the last fan-out began. */
   #gathered: LogEntry[] = [];
   #events = "";
@@ -98,8 +130,10 @@ export class ChatHub implements Disposable {
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
-  constructor({ log, heartbeatMs }: ChatHubOptions) {
+  constructor({ log, heartbeatMs, maxBufferBytes, onSlowReader = () => {} }: ChatHubOptions) {
     this.#heartbeatMs = heartbeatMs;
+    this.#maxBufferBytes = maxBufferBytes;
+    this.#onSlowReader = onSlowReader;
     this.#replay = new Replay(log);
     this.#subscription = log.subscribe((batch) => this.#publish(batch));
   }
@@ -109,12 +143,21 @@ export class ChatHub implements Disposable {
     return this.#catchingUp.size + this.#arriving.size + this.#live.size;
   }
 
-  /** Registers a reader that begins at `start`; its `retry` goes out at once. */
-  join(reader: Reader, start: Start): void {
+  /** How many readers were ended because they did not keep up. */
+  get slowReaders(): number {
+    return this.#slowReaders;
+  }
+
+  /**
+   * Registers a reader that begins at `start`; its `retry` goes out at once. Its
+   * address is for `onSlowReader`.
+   */
+  join(reader: Reader, start: Start, address = "unknown"): void {
     this.#catchingUp.set(reader, { start });
+    this.#addresses.set(reader, address);
     if (this.#closed) return this.#end(reader);
     this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
-    this.#send(reader, this.#retry());
+    this.#enqueue(reader, this.#retry());
   }
 
   /**
@@ -222,27 +265,45 @@ export class ChatHub implements Disposable {
     const page = await this.#replay.read(catchUp.start).catch((error) => {
       if (!(error instanceof LogUnavailableError)) throw error;
     });
-    const { published } = catchUp;
-    catchUp.published = undefined;
-    if (this.#catchingUp.get(reader) !== catchUp) return false;
+    if (page?.more) {
+      catchUp.published = undefined;
+      catchUp.start = { since: page.cursor };
+      this.#enqueue(reader, page.bytes);
+      return this.#catchingUp.has(reader);
+    }
+    for (let end = 0; page && end < page.bytes.length;) {
+      if (end > 0) await new Promise((resolve) => setImmediate(resolve));
+      if (!this.#catchingUp.has(reader)) return false;
+      this.#enqueue(reader, page.bytes.subarray(end, end += PIECE_BYTES));
+    }
     if (!page) {
       // The log can't be read just now: come back later.
       this.#end(reader);
-      return false;
+    } else if (this.#catchingUp.delete(reader)) {
+      const next = after(page.cursor, catchUp.published);
+      this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
+      const frames = messageFrames(next) + eventFrame("online", this.readers);
+      this.#enqueue(reader, this.#encoder.encode(frames));
+      this.#tellPresence();
     }
-    catchUp.start = { since: page.cursor };
-    this.#send(reader, page.bytes);
-    if (page.more) return true;
-    const next = after(page.cursor, published);
-    if (!this.#catchingUp.delete(reader)) return false;
-    this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
-    const frames = messageFrames(next) + eventFrame("online", this.readers);
-    this.#send(reader, this.#encoder.encode(frames));
-    this.#tellPresence();
     return false;
   }
 
+  /** Sends to a reader that is to keep up. */
   #send(reader: Reader, bytes: Uint8Array): void {
+    const waiting = STREAM_BUFFER.highWaterMark - (reader.desiredSize ?? 0);
+    if (waiting > 0 && waiting + bytes.length > this.#maxBufferBytes) {
+      this.leave(reader);
+      // Not close(), which would keep what waits until it is read.
+      reader.error(new SlowReaderError(`${waiting} bytes wait`));
+      this.#slowReaders++;
+      this.#onSlowReader(this.#addresses.get(reader)!);
+    } else {
+      this.#enqueue(reader, bytes);
+    }
+  }
+
+  #enqueue(reader: Reader, bytes: Uint8Array): void {
     try {
       reader.enqueue(bytes);
     } catch (error) {
@@ -254,7 +315,7 @@ export class ChatHub implements Disposable {
 
   /** Sends a reader away, to come back in a while. */
   #end(reader: Reader): void {
-    this.#send(reader, this.#retry());
+    this.#enqueue(reader, this.#retry());
     if (this.#remove(reader)) reader.close();
   }
 
