@@ -120,7 +120,7 @@ export class ChatHub implements Disposable {
   #events = "";
   /** The fan-out that is going out: its bytes, and the readers that do not have them yet. */
   #chunk = new Uint8Array();
-  #receivers: IterableIterator<Reader> | undefined;
+  #receivers: Iterator<Reader, undefined> | undefined;
   /** Runs while a fan-out is going out, or is about to. */
   #turn: ReturnType<typeof setImmediate> | undefined;
   #heartbeat: Timer | undefined;
@@ -229,16 +229,23 @@ export class ChatHub implements Disposable {
   }
 
   /** Makes one chunk of what was gathered, and returns the readers to get it. */
-  #begin(): IterableIterator<Reader> {
+  #begin(): Iterator<Reader, undefined> {
     const entries = this.#gathered;
     const events = this.#events;
     this.#gathered = [];
     this.#events = "";
-    if (entries.length > 0) this.#replay.grown();
+    this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
+    if (entries.length === 0) return this.#current();
+    this.#replay.grown();
     this.#admit(entries, events);
     for (const { published } of this.#catchingUp.values()) published?.push(...entries);
-    this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
     return this.#live.values();
+  }
+
+  /** Those that have the whole log. */
+  *#current(): Generator<Reader, undefined> {
+    yield* this.#live;
+    yield* this.#arriving.keys();
   }
 
   /**

@@ -259,6 +259,36 @@ Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", a
 });
 
 Deno.test(
+  "ChatHub sends nothing twice for a log that can be read before it tells",
+  withFakeTime(async (tick) => {
+    const log = openMessageLog("memory:", { keep: 100 });
+    const held: (() => void)[] = [];
+    await using room = openHub({
+      log: {
+        append: (post) => log.append(post),
+        since: (cursor) => log.since(cursor),
+        latest: (count) => log.latest(count),
+        before: (id, count) => log.before(id, count),
+        subscribe: (onBatch) => log.subscribe((batch) => held.push(() => onBatch(batch))),
+        [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+      },
+    });
+    const ids = await room.post("one", "two");
+    const { reader } = await room.joinLive();
+    tick(HEARTBEAT_MS);
+    assertEquals((await reader.next())!.event, "ping");
+    ids.push(...await room.post("three"));
+    const { reader: later } = await room.joinLive();
+    for (const tell of held) tell();
+    assertEquals((await reader.nextMessage()).id, ids[2]);
+    ids.push(...await room.post("four"));
+    held.at(-1)!();
+    assertEquals((await reader.nextMessage()).id, ids[3]);
+    for (const id of ids.slice(2)) assertEquals((await later.nextMessage()).id, id);
+  }),
+);
+
+Deno.test(
   "ChatHub pings every reader, and no timer runs when nobody reads",
   withFakeTime(async (tick) => {
     await using room = openHub();
