@@ -11,12 +11,14 @@ import { parseArgs } from "node:util";
 import type { ChatMessage } from "../../chat_message.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { type Begin, read } from "./reader.ts";
-import { delay, type Happening, Room } from "./room.ts";
+import { delay, type Happening, isBroken, Room } from "./room.ts";
 import { findInLog, findInTranscript } from "./verdict.ts";
 import { post, write } from "./writer.ts";
 
-/** Time for the readers to get to the end when all is written. */
-const CATCH_UP_MS = 30_000;
+/** Longest wait for a kill's moment, and for the readers to get to the end when all is written. */
+const PATIENCE_MS = 30_000;
+/** Longest wait for the whole log. */
+const HISTORY_MS = 10_000;
 /** So many problems are printed. */
 const MAX_PROBLEMS = 20;
 const BEGINS: readonly Begin[] = ["all", "none", "latest"];
@@ -41,7 +43,7 @@ Deno.test(`nothing is lost, doubled or reordered while the server is killed ${op
     const random = room.random(`kill ${n}`);
     await moment(room, n);
     const { output } = await chat.stop("SIGKILL");
-    if (output.includes("Cannot")) room.problems.push(`the server said: ${output}`);
+    if (output.includes("Cannot")) room.problem(`the server said: ${output}`);
     if (random.chance(0.3)) await delay(random.int(0, 400));
     chat = await start();
   }
@@ -55,23 +57,31 @@ Deno.test(`nothing is lost, doubled or reordered while the server is killed ${op
   });
   const writers = Array.from({ length: options.writers }, (_, n) => write(room, `writer${n}`));
 
+  // One that fails ends the run; what it failed at is thrown where it is awaited.
   Promise.all([...writers, ...readers]).catch(() => room.giveUp());
 
   let timer: ReturnType<typeof setTimeout> | undefined;
+  const giveUpAfter = (wanted: string) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      room.problem(`waited ${PATIENCE_MS / 1000} s in vain for ${wanted}`);
+      room.giveUp();
+    }, PATIENCE_MS);
+  };
   let log: ChatMessage[] = [];
   try {
     for (const [n, { resolve }] of restarts.entries()) {
+      giveUpAfter(`the moment of kill ${n + 1}`);
       if (!room.signal.aborted) await kill(n);
       resolve();
     }
     room.over = true;
+    giveUpAfter("the writers and readers to come to their end");
     await Promise.all(writers);
     room.sent.set(room.lastKey, { nickname: "anonymous", message: room.lastKey });
     await post(room, room.lastKey);
-    timer = setTimeout(() => room.giveUp(), CATCH_UP_MS);
     await Promise.all(readers);
-    const headers = { accept: "application/json" };
-    log = await (await fetch(`${room.url}?since=all`, { headers })).json();
+    log = await history(room);
   } finally {
     clearTimeout(timer);
     room.giveUp();
@@ -100,12 +110,29 @@ Deno.test(`nothing is lost, doubled or reordered while the server is killed ${op
   assertEquals(wrong, []);
 });
 
+/** The whole log, read as JSON. */
+async function history(room: Room): Promise<ChatMessage[]> {
+  const headers = { accept: "application/json" };
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), HISTORY_MS);
+  try {
+    const response = await fetch(`${room.url}?since=all`, { headers, signal: late.signal });
+    return await response.json();
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+    room.problem(`the log could not be read in ${HISTORY_MS / 1000} s`);
+    return [];
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** What a kill waits for: some time, or the very moment in which something happens. */
 async function moment(room: Room, n: number): Promise<void> {
   const random = room.random(`moment ${n}`);
   const happening = random.pick<Happening | undefined>(["post", "answer", "message", undefined]);
   // Some come while the readers of the last kill still return.
-  await delay(random.chance(0.2) ? random.int(0, 100) : random.int(500, 3000));
+  await delay(random.chance(0.2) ? random.int(0, 100) : random.int(800, 4000));
   if (happening) await room.after(random.int(1, 100), happening);
 }
 

@@ -1,5 +1,6 @@
 /** A reader that follows the chat through all that happens, and keeps what it got. */
 
+import { compareIds } from "../../chat_message.ts";
 import { EventReader } from "../event_reader.ts";
 import type { Random } from "./random.ts";
 import { delay, isBroken, type Room } from "./room.ts";
@@ -30,15 +31,17 @@ export async function read(room: Room, name: string, begin: Begin): Promise<Tran
     await using events = new EventReader(response);
     let patience = random.chance(0.4) ? random.int(1, 400) : Infinity;
     for (let event = await events.next(); event; event = await events.next()) {
-      if (event.event === "gap") room.problems.push(`${name} was told of a gap after ${cursor}`);
+      if (event.event === "gap") room.problem(`${name} was told of a gap after ${cursor}`);
       if (event.id === undefined) continue;
       const id = String(event.id);
       if (cursor === undefined) {
         transcript.sentBefore = room.sent.size;
         if (event.data === undefined) transcript.startCursor = id;
       }
+      const before = cursor;
       cursor = id;
       if (event.data === undefined) continue;
+      if (before && compareIds(before, id) >= 0) room.problem(`${name} got ${id} after ${before}`);
       transcript.ids.push(id);
       note(room, name, id, event.data);
       if (event.data.includes(`"message":"${room.lastKey}"`)) return false;
@@ -51,7 +54,7 @@ export async function read(room: Room, name: string, begin: Begin): Promise<Tran
     if (cursor === undefined) transcript.answeredBefore = room.answered;
     try {
       const response = await fetch(...request(room, begin, cursor, random));
-      if (response.status !== 200) room.problems.push(`${name} was answered ${response.status}`);
+      if (response.status !== 200) room.problem(`${name} was answered ${response.status}`);
       if (!await follow(response)) break;
     } catch (error) {
       if (!isBroken(error)) throw error;
@@ -78,6 +81,6 @@ function request(
 function note(room: Room, name: string, id: string, json: string): void {
   const first = room.received.get(id);
   if (first === undefined) room.received.set(id, json);
-  else if (first !== json) room.problems.push(`${name} got ${json}, another ${first}`);
+  else if (first !== json) room.problem(`${name} got ${json}, another ${first}`);
   room.note("message");
 }

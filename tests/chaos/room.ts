@@ -13,6 +13,9 @@ export interface Sent {
   answer?: string;
 }
 
+/** More problems than these say nothing new: the run is given up. */
+const MAX_PROBLEMS = 20;
+
 /** One run. Problems are noted, not thrown: the run goes on and tells them all at its end. */
 export class Room {
   /** By key; a post is here before it is sent. */
@@ -45,6 +48,12 @@ export class Room {
 
   random(name: string): Random {
     return new Random(this.seed, name);
+  }
+
+  /** Notes what should not be. */
+  problem(text: string): void {
+    this.problems.push(text);
+    if (this.problems.length >= MAX_PROBLEMS) this.giveUp();
   }
 
   /** Counts something that happens. */

@@ -45,7 +45,7 @@ export async function post(room: Room, key: string): Promise<void> {
       const answer = (await response.text()).trimEnd();
       checkAnswer(room, key, response.status, attempt === 1 && !isRepeat);
       if (sent.answer !== undefined && sent.answer !== answer) {
-        room.problems.push(`${key} was answered ${sent.answer}, and later ${answer}`);
+        room.problem(`${key} was answered ${sent.answer}, and later ${answer}`);
       }
       if (sent.answer === undefined) room.answered++;
       sent.answer = answer;
@@ -65,7 +65,7 @@ export async function post(room: Room, key: string): Promise<void> {
 function checkAnswer(room: Room, key: string, status: number, isFirst: boolean): void {
   if (status === 200 && !isFirst) room.figures.repeats++;
   else if (status !== 201 || room.sent.get(key)!.answer !== undefined) {
-    room.problems.push(`${key} was answered ${status}${isFirst ? " when it was new" : ""}`);
+    room.problem(`${key} was answered ${status}${isFirst ? " when it was new" : ""}`);
   }
 }
 
