@@ -7,6 +7,8 @@ import { EventReader } from "./event_reader.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 const REFUSALS = 20;
+/** More than fit on the disk. */
+const MAX_POSTS = 1000;
 
 /** A file of its own for a test. */
 async function newFile() {
@@ -39,6 +41,7 @@ Deno.test("a full disk refuses posts, ends no stream and leaves no message half-
     await using reader = new EventReader(await fetch(url));
     assertEquals(await reader.nextOf("online"), "1");
     for (let n = 0; refused.length < REFUSALS; n++) {
+      assert(n < MAX_POSTS, "posts are answered 201 that do not fit on the disk");
       // A short message may still find room where a long one did not.
       const fields = { message: "👋".repeat(n % 3 === 0 ? 1 : 4000), key: `key ${n}` };
       const response = await post(chat, fields);
