@@ -9,6 +9,15 @@ const PERMISSIONS = [
   "--allow-sys=networkInterfaces",
 ];
 
+/** The command line that starts the program; flags go behind it. */
+export const COMMAND: readonly string[] = [
+  Deno.execPath(),
+  "run",
+  "--no-prompt",
+  ...PERMISSIONS,
+  MAIN,
+];
+
 /** How a process ended and what it printed. */
 export interface Ended {
   readonly code: number;
@@ -63,6 +72,10 @@ export class ChatProcess implements AsyncDisposable {
     return this.firstLine.match(/http:\S+/)![0];
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   get port(): number {
     return Number(new URL(this.url).port);
   }
@@ -88,8 +101,8 @@ export class ChatProcess implements AsyncDisposable {
 }
 
 function command(args: string[], env: Record<string, string> = {}): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...args],
+  return new Deno.Command(COMMAND[0], {
+    args: [...COMMAND.slice(1), ...args],
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
