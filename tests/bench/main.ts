@@ -8,16 +8,7 @@ import { jsonLine, readJsonLines } from "./json_lines.ts";
 import type { LoadEvent, LoadOrder } from "./load.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
 import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
-import {
-  canPin,
-  cpuSeconds,
-  end,
-  residentKib,
-  type Server,
-  spawn,
-  startServer,
-  type Target,
-} from "./server.ts";
+import { canPin, cpuSeconds, end, residentKib, spawn, startServer, type Target } from "./server.ts";
 
 const LOAD = new URL("load.ts", import.meta.url).href;
 /** Where the processes run if they can be pinned. */
@@ -89,9 +80,8 @@ async function measure(
 ): Promise<Measurement> {
   const show = (text: string) => progress(`${target}, ${number(readers)} readers: ${text}`);
   show("starting");
-  const server: Server = running.use(
-    await startServer(target, options.messageLog, pinned ? SERVER_CORE : undefined),
-  );
+  const core = pinned ? SERVER_CORE : undefined;
+  const server = await startServer(target, options.messageLog, running, core);
   const load = running.use(new Load(pinned ? LOAD_CORE : undefined));
 
   await load.tell({ ...WARM_UP, port: server.port });
@@ -192,29 +182,33 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const running = { now: new AsyncDisposableStack() };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, async () => {
-      progress("");
-      await running.now.disposeAsync();
-      Deno.exit(signal === "SIGINT" ? 130 : 143);
-    });
-  }
   console.log(`${heading(options)}\n`);
+  const running = { now: new AsyncDisposableStack() };
+  const interrupted = Promise.withResolvers<number>();
+  Deno.addSignalListener("SIGINT", () => interrupted.resolve(130));
+  Deno.addSignalListener("SIGTERM", () => interrupted.resolve(143));
   try {
-    const results = await run(options, running);
-    console.log(table(results));
-    if (options.json) {
-      await Deno.writeTextFile(options.json, `${JSON.stringify(results, null, 2)}\n`);
-    }
-    const wrong = faults(results.measurements);
-    for (const fault of wrong) console.error(`Wrong: ${fault}`);
-    return wrong.length === 0 ? 0 : 1;
+    return await Promise.race([report(options, running), interrupted.promise]);
   } catch (error) {
     progress("");
     console.error(`Cannot measure: ${error instanceof Error ? error.message : error}`);
     return 1;
+  } finally {
+    await running.now.disposeAsync();
+    progress("");
   }
+}
+
+/** Measures, prints, and returns the exit code. */
+async function report(options: Options, running: { now: AsyncDisposableStack }): Promise<number> {
+  const results = await run(options, running);
+  console.log(table(results));
+  if (options.json) {
+    await Deno.writeTextFile(options.json, `${JSON.stringify(results, null, 2)}\n`);
+  }
+  const wrong = faults(results.measurements);
+  for (const fault of wrong) console.error(`Wrong: ${fault}`);
+  return wrong.length === 0 ? 0 : 1;
 }
 
 if (import.meta.main) Deno.exit(await main());

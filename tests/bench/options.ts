@@ -37,7 +37,7 @@ Usage: deno task bench [flags]
   --size BYTES      length of a message's text (32)
   --seconds N       post nothing after this many seconds (60)
   --message-log URL the chat's --message-log (memory:)
-  --baseline        also measure a plain hub, one write a message and reader, and compare
+  --baseline        also measure a plain hub that writes each message to each reader at once
   --json FILE       write the results to a file, for tests/bench/plot.ts
   --help            print this and stop
 

@@ -12,16 +12,17 @@ const STOP_TIMEOUT_MS = 3000;
 /** /proc counts in these, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** A process with what it prints; disposing of it ends it. */
-export interface Server extends AsyncDisposable {
+/** A server that listens. */
+export interface Server {
   readonly pid: number;
   readonly port: number;
 }
 
-/** Starts a server; resolves when it listens. */
+/** Starts a server that ends with `running`; resolves when it listens. */
 export async function startServer(
   target: Target,
   messageLog: string,
+  running: AsyncDisposableStack,
   core?: number,
 ): Promise<Server> {
   const command = target === "project"
@@ -45,29 +46,22 @@ export async function startServer(
       CHAT_MAX_READERS_PER_ADDRESS: "0",
     },
   });
+  const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  running.defer(async () => {
+    end(process, "SIGTERM");
+    const timeout = setTimeout(() => end(process), STOP_TIMEOUT_MS);
+    await Promise.all([process.status, output.cancel()]);
+    clearTimeout(timeout);
+  });
   const timeout = setTimeout(() => end(process), START_TIMEOUT_MS);
   let text = "";
-  const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
   while (!text.includes("\n")) {
     const { done, value } = await output.read();
     if (done) throw new Error(`The ${target} did not start`);
     text += value;
   }
   clearTimeout(timeout);
-  const ended = (async () => {
-    while (!(await output.read()).done);
-    await process.status;
-  })();
-  return {
-    pid: process.pid,
-    port: Number(/:(\d+)/.exec(text)![1]),
-    async [Symbol.asyncDispose]() {
-      end(process, "SIGTERM");
-      const timeout = setTimeout(() => end(process), STOP_TIMEOUT_MS);
-      await ended;
-      clearTimeout(timeout);
-    },
-  };
+  return { pid: process.pid, port: Number(/:(\d+)/.exec(text)![1]) };
 }
 
 /** Starts a command, on one core where that is wanted. */
