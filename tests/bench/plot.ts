@@ -13,7 +13,7 @@ import { heading, number } from "./report.ts";
 import type { Target } from "./server.ts";
 
 const WIDTH = 760;
-const HEIGHT = 360;
+const HEIGHT = 376;
 const PANEL = { top: 64, width: 290, height: 210 } as const;
 const PANEL_LEFTS = [64, 448] as const;
 const TARGETS: readonly Target[] = ["project", "baseline"];
@@ -56,7 +56,7 @@ const PANELS: readonly Panel[] = [
     tick: (value) => value < 1000 ? number(value) : `${number(value / 1000)} k`,
   },
   {
-    title: "p99 from post to reader, in milliseconds (less is better)",
+    title: "p99 in milliseconds (less is better)",
     left: PANEL_LEFTS[1],
     value: ({ p99Ms }) => p99Ms,
     tick: number,
@@ -66,14 +66,14 @@ const PANELS: readonly Panel[] = [
 /** The results as an SVG. */
 export function plot({ measurements, options, system, deno, date }: Results): string {
   const readers = [...new Set(measurements.map(({ readers }) => readers))].sort((a, b) => a - b);
-  const note = `${heading(options)}. Deno ${deno}, ${system}, ${date.slice(0, 10)}.`;
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
     "  <title>Deliveries a second and p99 against the number of readers</title>",
     `  <style>${STYLE}\n  </style>`,
     ...legend(measurements),
     ...PANELS.flatMap((panel) => drawPanel(panel, measurements, readers)),
-    text(PANEL_LEFTS[0], HEIGHT - 14, note, "note"),
+    text(PANEL_LEFTS[0], HEIGHT - 30, heading(options), "note"),
+    text(PANEL_LEFTS[0], HEIGHT - 12, `Deno ${deno} on ${system}, ${date.slice(0, 10)}`, "note"),
     "</svg>",
   ];
   return `${lines.join("\n")}\n`;
