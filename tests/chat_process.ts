@@ -9,6 +9,15 @@ const PERMISSIONS = [
   "--allow-sys=networkInterfaces",
 ];
 
+/** The command line that starts the program; flags go behind it. */
+export const COMMAND: readonly string[] = [
+  Deno.execPath(),
+  "run",
+  "--no-prompt",
+  ...PERMISSIONS,
+  MAIN,
+];
+
 /** How a process ended and what it printed. */
 export interface Ended {
   readonly code: number;
@@ -100,14 +109,19 @@ export class ChatProcess implements AsyncDisposable {
 }
 
 function command(flags: string[], { env, maxFileBytes }: ProcessOptions = {}): Deno.Command {
-  const args = ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...flags];
-  const options = {
+  const [program, ...args] = maxFileBytes === undefined
+    ? COMMAND
+    // Without the trap the system would end the program at the limit instead of refusing to write.
+    : [
+      "bash",
+      "-c",
+      `trap '' XFSZ; ulimit -f ${maxFileBytes / 1024}; exec "$0" "$@"`,
+      ...COMMAND,
+    ];
+  return new Deno.Command(program, {
+    args: [...args, ...flags],
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
-  } as const;
-  if (maxFileBytes === undefined) return new Deno.Command(Deno.execPath(), { args, ...options });
-  // Without the trap the system would end the program at the limit instead of refusing to write.
-  const script = `trap '' XFSZ; ulimit -f ${maxFileBytes / 1024}; exec "$0" "$@"`;
-  return new Deno.Command("bash", { args: ["-c", script, Deno.execPath(), ...args], ...options });
+  });
 }

@@ -1,0 +1,296 @@
+/**
+ * The benchmark's load, a process of its own: thousands of readers and some
+ * publishers over plain TCP. It takes one {@linkcode LoadOrder} after the other
+ * on its input, tells how each goes on its output, and ends with its input.
+ */
+
+import { DeliveryCounter, mark, MARK_LENGTH } from "./delivery_counter.ts";
+import { jsonLine, readJsonLines } from "./json_lines.ts";
+
+/** What to send and to whom. */
+export interface LoadOrder {
+  readonly port: number;
+  readonly readers: number;
+  readonly publishers: number;
+  readonly messages: number;
+  /** Messages a second; 0: every publisher posts its next when the last is answered. */
+  readonly rate: number;
+  /** Bytes of a message's text. */
+  readonly size: number;
+  /** Nothing is posted after this many seconds. */
+  readonly seconds: number;
+}
+
+/** What the load tells; after `connected` it waits for a line, "go". */
+export type LoadEvent =
+  | { readonly event: "connecting"; readonly readers: number }
+  | { readonly event: "connected"; readonly seconds: number }
+  | { readonly event: "sending"; readonly delivered: number; readonly posted: number }
+  | { readonly event: "delivered" }
+  | { readonly event: "result"; readonly result: LoadResult }
+  | { readonly event: "failed"; readonly reason: string };
+
+/** What came of an order. */
+export interface LoadResult {
+  /** Messages that were answered with a 2xx. */
+  readonly accepted: number;
+  /** Posts that got another answer, or none. */
+  readonly refused: number;
+  readonly delivered: number;
+  readonly lost: number;
+  readonly duplicates: number;
+  /** Streams that ended before they should. */
+  readonly broken: number;
+  /** From the first post to the last copy's arrival. */
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** All readers' buffers together. */
+const BUFFER_BYTES = 64 * 1024 * 1024;
+const MIN_BUFFER_BYTES = 4096;
+const MAX_BUFFER_BYTES = 64 * 1024;
+/** Connections that are being made at the same time. */
+const CONNECTING = 64;
+const CONNECT_TIMEOUT_MS = 30_000;
+/** Copies are lost if none arrives for so long. */
+const SILENCE_MS = 3000;
+/** How long copies that come twice have to show up. */
+const LINGER_MS = 250;
+const PROGRESS_MS = 200;
+
+const encoder = new TextEncoder();
+const latin1 = new TextDecoder("latin1");
+
+function tell(event: LoadEvent): void {
+  const line = jsonLine(event);
+  for (let sent = 0; sent < line.length;) sent += Deno.stdout.writeSync(line.subarray(sent));
+}
+
+function microsNow(): number {
+  return Math.round(performance.now() * 1000);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
+}
+
+/** The readers and publishers of one order. */
+class Load implements Disposable {
+  readonly #order: LoadOrder;
+  readonly #counter: DeliveryCounter;
+  readonly #connections = new Set<Deno.Conn>();
+  #next = 0;
+  #accepted = 0;
+  #refused = 0;
+  #broken = 0;
+  #closed = false;
+
+  constructor(order: LoadOrder) {
+    this.#order = order;
+    this.#counter = new DeliveryCounter(order.readers, order.messages);
+  }
+
+  /** Opens every stream; resolves when each has said that it is live. */
+  async connect(): Promise<void> {
+    const { readers } = this.#order;
+    const bufferBytes = Math.max(
+      MIN_BUFFER_BYTES,
+      Math.min(MAX_BUFFER_BYTES, Math.floor(BUFFER_BYTES / readers)),
+    );
+    let next = 0;
+    let ready = 0;
+    const timer = setInterval(() => tell({ event: "connecting", readers: ready }), PROGRESS_MS);
+    const connectSome = async () => {
+      while (next < readers) {
+        const index = next++;
+        const connection = await this.#open();
+        const buffer = new Uint8Array(bufferBytes);
+        await untilOnline(connection, buffer);
+        ready++;
+        this.#read(connection, index, buffer);
+      }
+    };
+    try {
+      await withTimeout(Promise.all(Array.from({ length: CONNECTING }, connectSome)));
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** Posts all messages and waits for their copies. */
+  async run(finished: () => void): Promise<LoadResult> {
+    const { publishers, readers, seconds } = this.#order;
+    const connections = [];
+    for (let i = 0; i < publishers; i++) connections.push(await this.#open());
+    const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    const start = microsNow();
+    const deadline = start + seconds * 1e6;
+    await Promise.all(connections.map((connection) => this.#publish(connection, start, deadline)));
+
+    const expected = () => this.#accepted * readers;
+    let delivered = -1;
+    let since = performance.now();
+    while (this.#counter.delivered < expected() && performance.now() - since < SILENCE_MS) {
+      if (this.#counter.delivered !== delivered) since = performance.now();
+      delivered = this.#counter.delivered;
+      await pause(2);
+    }
+    clearInterval(timer);
+    finished();
+    await pause(LINGER_MS);
+
+    const { latency, duplicates, lastMicros } = this.#counter;
+    const ms = (micros: number) => micros / 1000;
+    return {
+      accepted: this.#accepted,
+      refused: this.#refused,
+      delivered: this.#counter.delivered,
+      lost: Math.max(0, expected() - this.#counter.delivered),
+      duplicates,
+      broken: this.#broken,
+      seconds: Math.max(0, lastMicros - start) / 1e6,
+      p50Ms: ms(latency.quantile(0.5)),
+      p99Ms: ms(latency.quantile(0.99)),
+      maxMs: ms(latency.max),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    for (const connection of this.#connections) connection.close();
+  }
+
+  async #open(): Promise<Deno.Conn> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: this.#order.port });
+    connection.setNoDelay(true);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** The loop that thousands of readers are in: read, count, read again into the same buffer. */
+  async #read(connection: Deno.Conn, index: number, buffer: Uint8Array): Promise<void> {
+    const counter = this.#counter;
+    let kept = 0;
+    try {
+      for (;;) {
+        const read = await connection.read(kept === 0 ? buffer : buffer.subarray(kept));
+        if (read === null) break;
+        kept = counter.count(index, buffer, kept + read, microsNow());
+      }
+    } catch (error) {
+      if (!this.#closed && !isBroken(error)) throw error;
+    }
+    if (!this.#closed) this.#broken++;
+  }
+
+  /** Posts the next message until there is none or the time is up. */
+  async #publish(connection: Deno.Conn, start: number, deadline: number): Promise<void> {
+    const { messages, rate, size, port } = this.#order;
+    const filler = "x".repeat(size - MARK_LENGTH);
+    const buffer = new Uint8Array(8192);
+    while (this.#next < messages && microsNow() < deadline) {
+      const number = this.#next++;
+      if (rate > 0) {
+        const wait = start + number / rate * 1e6 - microsNow();
+        if (wait > 0) await pause(wait / 1000);
+      }
+      const body = `nickname=load&message=${mark(number, microsNow())}${filler}`;
+      const head = `POST /chat HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
+        "Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+        `Content-Length: ${body.length}\r\n\r\n`;
+      try {
+        await writeAll(connection, encoder.encode(head + body));
+        const status = await readAnswer(connection, buffer);
+        if (status >= 200 && status < 300) this.#accepted++;
+        else this.#refused++;
+      } catch (error) {
+        if (!isBroken(error)) throw error;
+        this.#refused++;
+        return;
+      }
+    }
+  }
+
+  #tellProgress(): void {
+    tell({ event: "sending", delivered: this.#counter.delivered, posted: this.#next });
+  }
+}
+
+/** What a connection says that the other side has given up. */
+function isBroken(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.UnexpectedEof;
+}
+
+/** Asks for the stream without history and reads until the reader is live. */
+async function untilOnline(connection: Deno.Conn, buffer: Uint8Array): Promise<void> {
+  const request = "GET /chat?since=none HTTP/1.1\r\nHost: 127.0.0.1\r\n" +
+    "Accept: text/event-stream\r\n\r\n";
+  await writeAll(connection, encoder.encode(request));
+  let text = "";
+  while (!/\r\n\r\n[^]*event: online\n[^]*\n\n/.test(text)) {
+    const read = await connection.read(buffer);
+    if (read === null) throw new Error(`A stream ended at once: ${text.split("\r\n")[0]}`);
+    text += latin1.decode(buffer.subarray(0, read));
+    if (!text.startsWith("HTTP/1.1 200")) {
+      throw new Error(`A stream was refused: ${text.split("\r\n")[0]}`);
+    }
+  }
+}
+
+/** Reads an answer to its end and returns its status. */
+async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<number> {
+  let text = "";
+  for (;;) {
+    const read = await connection.read(buffer);
+    if (read === null) throw new Deno.errors.UnexpectedEof("The server hung up on a post");
+    text += latin1.decode(buffer.subarray(0, read));
+    const end = text.indexOf("\r\n\r\n");
+    if (end < 0) continue;
+    const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, end))?.[1] ?? 0;
+    if (text.length >= end + 4 + Number(length)) return Number(text.slice(9, 12));
+  }
+}
+
+async function withTimeout(work: Promise<unknown>): Promise<void> {
+  let timer;
+  const timeout = new Promise((_, reject) => {
+    const reason = `Not all readers were connected after ${CONNECT_TIMEOUT_MS / 1000} s`;
+    timer = setTimeout(() => reject(new Error(reason)), CONNECT_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+if (import.meta.main) {
+  const lines = readJsonLines<LoadOrder | "go">(Deno.stdin.readable);
+  // Without the benchmark there is nobody to work for, whatever is under way.
+  const next = async () => {
+    const { value } = await lines.next();
+    return value;
+  };
+  for (let order = await next(); typeof order === "object"; order = await next()) {
+    try {
+      using load = new Load(order);
+      const start = performance.now();
+      await load.connect();
+      tell({ event: "connected", seconds: (performance.now() - start) / 1000 });
+      if (await next() !== "go") break;
+      const result = await load.run(() => tell({ event: "delivered" }));
+      tell({ event: "result", result });
+    } catch (error) {
+      tell({ event: "failed", reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  Deno.exit();
+}

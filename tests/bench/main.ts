@@ -1,0 +1,214 @@
+/**
+ * `deno task bench`: how fast the chat delivers, what that costs, and whether
+ * every copy arrives. Options → for each number of readers: server → load →
+ * measurement → table.
+ */
+
+import { jsonLine, readJsonLines } from "./json_lines.ts";
+import type { LoadEvent, LoadOrder } from "./load.ts";
+import { HELP, type Options, parseOptions } from "./options.ts";
+import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
+import { canPin, cpuSeconds, end, residentKib, spawn, startServer, type Target } from "./server.ts";
+
+const LOAD = new URL("load.ts", import.meta.url).href;
+/** Where the processes run if they can be pinned. */
+const SERVER_CORE = 0;
+const LOAD_CORE = 1;
+/** What both sides have behind them before anything is measured: compiled code, open files. */
+const WARM_UP = { readers: 50, publishers: 4, messages: 200, rate: 0, size: 32, seconds: 10 };
+/** How long a server that was just connected to takes to be at rest. */
+const SETTLE_MS = 500;
+
+/** The load's process and what it tells. */
+class Load implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #events: AsyncGenerator<LoadEvent>;
+
+  constructor(core?: number) {
+    this.#process = spawn(
+      [Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", LOAD],
+      core,
+      {
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "inherit",
+        env: { NO_COLOR: "1" },
+      },
+    );
+    this.#input = this.#process.stdin.getWriter();
+    this.#events = readJsonLines<LoadEvent>(this.#process.stdout);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async tell(value: LoadOrder | "go"): Promise<void> {
+    await this.#input.write(jsonLine(value));
+  }
+
+  /** The next event of that name; those before it are progress. */
+  async until<Name extends LoadEvent["event"]>(
+    name: Name,
+    onProgress?: (event: LoadEvent) => void,
+  ): Promise<LoadEvent & { event: Name }> {
+    for (;;) {
+      const { value, done } = await this.#events.next();
+      if (done) throw new Error("The load ended before its work was done");
+      if (value.event === "failed") throw new Error(value.reason);
+      if (value.event === name) return value as LoadEvent & { event: Name };
+      onProgress?.(value);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    end(this.#process);
+    await this.#process.status;
+    await this.#input.abort().catch(() => {});
+    await this.#events.return(undefined);
+  }
+}
+
+/** Measures one server with one number of readers, in processes that are there for it alone. */
+async function measure(
+  target: Target,
+  readers: number,
+  options: Options,
+  pinned: boolean,
+  running: AsyncDisposableStack,
+): Promise<Measurement> {
+  const show = (text: string) => progress(`${target}, ${number(readers)} readers: ${text}`);
+  show("starting");
+  const core = pinned ? SERVER_CORE : undefined;
+  const server = await startServer(target, options.messageLog, running, core);
+  const load = running.use(new Load(pinned ? LOAD_CORE : undefined));
+
+  await load.tell({ ...WARM_UP, port: server.port });
+  await load.until("connected");
+  await load.tell("go");
+  await load.until("result");
+  await pause(SETTLE_MS);
+
+  const { publishers, messages, rate, size, seconds } = options;
+  const emptyKib = await residentKib(server.pid);
+  await load.tell({ port: server.port, readers, publishers, messages, rate, size, seconds });
+  const connected = await load.until("connected", (event) => {
+    if (event.event === "connecting") show(`${number(event.readers)} connected`);
+  });
+  await pause(SETTLE_MS);
+  const fullKib = await residentKib(server.pid);
+
+  const serverBefore = await cpuSeconds(server.pid);
+  const loadBefore = await cpuSeconds(load.pid);
+  const start = performance.now();
+  await load.tell("go");
+  await load.until("delivered", (event) => {
+    if (event.event !== "sending") return;
+    show(
+      `${number(event.posted)} of ${number(messages)} posted, ` +
+        `${number(event.delivered)} copies delivered`,
+    );
+  });
+  const tookSeconds = (performance.now() - start) / 1000;
+  const serverAfter = await cpuSeconds(server.pid);
+  const loadAfter = await cpuSeconds(load.pid);
+  const { result } = await load.until("result");
+  progress("");
+
+  const { delivered } = result;
+  return {
+    target,
+    readers,
+    ...result,
+    deliveriesPerSecond: delivered === 0 ? 0 : delivered / result.seconds,
+    connectSeconds: connected.seconds,
+    cpuMicrosPerDelivery: ratio(difference(serverAfter, serverBefore), delivered / 1e6),
+    kibPerReader: ratio(difference(fullKib, emptyKib), readers),
+    loadCpuShare: ratio(difference(loadAfter, loadBefore), tookSeconds),
+  };
+}
+
+function difference(after?: number, before?: number): number | undefined {
+  return after === undefined || before === undefined ? undefined : after - before;
+}
+
+function ratio(value: number | undefined, by: number): number | undefined {
+  return value === undefined || by === 0 ? undefined : value / by;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Replaces the line at the bottom of a terminal; an empty text takes it away. */
+function progress(text: string): void {
+  if (!Deno.stderr.isTerminal()) return;
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+}
+
+async function run(options: Options, running: { now: AsyncDisposableStack }): Promise<Results> {
+  const pinned = await canPin();
+  const measurements: Measurement[] = [];
+  const targets: Target[] = options.baseline ? ["project", "baseline"] : ["project"];
+  for (const readers of options.readers) {
+    for (const target of targets) {
+      await using stack = new AsyncDisposableStack();
+      running.now = stack;
+      measurements.push(await measure(target, readers, options, pinned, stack));
+    }
+  }
+  const { os, arch } = Deno.build;
+  return {
+    date: new Date().toISOString(),
+    deno: Deno.version.deno,
+    system: `${os} ${arch}, ${navigator.hardwareConcurrency} cores`,
+    pinned,
+    options,
+    measurements,
+  };
+}
+
+async function main(): Promise<number> {
+  let options;
+  try {
+    options = parseOptions(Deno.args);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    console.error(`Cannot start: ${error.message}`);
+    return 2;
+  }
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  console.log(`${heading(options)}\n`);
+  const running = { now: new AsyncDisposableStack() };
+  const interrupted = Promise.withResolvers<number>();
+  Deno.addSignalListener("SIGINT", () => interrupted.resolve(130));
+  Deno.addSignalListener("SIGTERM", () => interrupted.resolve(143));
+  try {
+    return await Promise.race([report(options, running), interrupted.promise]);
+  } catch (error) {
+    progress("");
+    console.error(`Cannot measure: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  } finally {
+    await running.now.disposeAsync();
+    progress("");
+  }
+}
+
+/** Measures, prints, and returns the exit code. */
+async function report(options: Options, running: { now: AsyncDisposableStack }): Promise<number> {
+  const results = await run(options, running);
+  console.log(table(results));
+  if (options.json) {
+    await Deno.writeTextFile(options.json, `${JSON.stringify(results, null, 2)}\n`);
+  }
+  const wrong = faults(results.measurements);
+  for (const fault of wrong) console.error(`Wrong: ${fault}`);
+  return wrong.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

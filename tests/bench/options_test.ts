@@ -1,0 +1,23 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { HELP, parseOptions } from "./options.ts";
+
+Deno.test("parseOptions() has a default for every option, and HELP lists it", () => {
+  const options = parseOptions([]);
+  assertEquals(options.readers, [1000]);
+  assertEquals([options.publishers, options.messages, options.rate], [20, 400, 0]);
+  for (const name of Object.keys(options)) {
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    assertStringIncludes(HELP, `--${flag} `);
+  }
+});
+
+Deno.test("parseOptions() takes a list of readers", () => {
+  assertEquals(parseOptions(["--readers", "100,1000,5000"]).readers, [100, 1000, 5000]);
+});
+
+Deno.test("parseOptions() refuses what it does not know and what would not fit", () => {
+  assertThrows(() => parseOptions(["--reader", "1"]), TypeError);
+  assertThrows(() => parseOptions(["--readers", "10,"]), RangeError, "--readers must be");
+  assertThrows(() => parseOptions(["--size", "3"]), RangeError, "--size must be");
+  assertThrows(() => parseOptions(["--messages", "9999999"]), RangeError, "at most 1000000000");
+});
