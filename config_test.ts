@@ -13,6 +13,7 @@ Deno.test("parseConfig() has a default for every setting", () => {
     hostname: "127.0.0.1",
     heartbeat: 15,
     allowOrigin: [],
+    title: "Simple Chat",
     verbose: false,
     help: false,
     version: false,
@@ -58,6 +59,8 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     [[], { PORT: "x" }, 'PORT must be a whole number from 0 to 65535, received "x"'],
     [["--heartbeat", "0"], {}, "--heartbeat must be a whole number from 1 to 3600"],
     [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
+    [["--title", " "], {}, '--title must be text of 1 to 80 characters, received " "'],
+    [["--title", "x".repeat(81)], {}, "--title must be text of 1 to 80 characters"],
     [["--verbose=maybe"], {}, "--verbose must be true or false"],
     [[], { CHAT_VERBOSE: "yes" }, 'CHAT_VERBOSE must be true or false, received "yes"'],
     [["--allow-origin", "example.com"], {}, "--allow-origin must be origins such as"],
@@ -81,7 +84,7 @@ Deno.test("the README's table lists every flag and its default", {
 }, async () => {
   const readme = await Deno.readTextFile(new URL("./README.md", import.meta.url));
   for (
-    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\((\S+)\))?$/gm)].map((
+    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\(([^()]+)\))?$/gm)].map((
       m,
     ) => [m[1], m[2]])
   ) {

@@ -23,8 +23,8 @@ const SHUTDOWN_DEADLINE_MS = 800;
 /** On every response. The page loads nothing from elsewhere and nobody frames it. */
 const SECURITY_HEADERS = Object.entries({
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
-    "img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; " +
-    "frame-ancestors 'none'",
+    "img-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; " +
+    "base-uri 'none'; frame-ancestors 'none'",
   "x-content-type-options": "nosniff",
   // Not no-referrer: with it browsers send "Origin: null" with the page's own plain form.
   "referrer-policy": "same-origin",
@@ -55,7 +55,7 @@ type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>;
 /** The application, as a function from request to response. */
 export async function createHandler({ hub, config }: HandlerOptions): Promise<Handler> {
   const routes = new Map<string, ReadonlyMap<string, Route>>();
-  for (const [path, file] of await loadPage()) {
+  for (const [path, file] of await loadPage(config)) {
     routes.set(path, new Map([["GET", (request) => servePageFile(request, file)]]));
   }
   routes.set(

@@ -1,0 +1,345 @@
+// @ts-check
+/// <reference lib="dom" />
+/**
+ * The conversation as it is seen: messages in log order, each once, and a view that moves only when
+ * the reader moves it or is at the end. However long the page stays open it holds a bounded run of
+ * messages; what is cut off at either end comes back when the reader scrolls there.
+ */
+
+/** @import { ChatMessage } from "./message.js" */
+import { find, make } from "./dom.js";
+import { fitEntry, makeEntry } from "./entry.js";
+import { fetchMessages, PAGE_SIZE } from "./history.js";
+import { compareIds } from "./message.js";
+
+/** Messages in the page. */
+const MOST_ENTRIES = 1000;
+/** Messages drawn in one frame, so that ten thousand at once do not stop the page. */
+const FRAME_ENTRIES = 50;
+/** So near the end the reader is at the end; so near the beginning, older messages are fetched. */
+const END_PX = 48;
+const BEGINNING_PX = 300;
+/** Hidden pages have no frames. */
+const HIDDEN_FRAME_MS = 200;
+
+export class Transcript {
+  #log = find("[role=log]", HTMLElement);
+  #list = find(".transcript", HTMLElement);
+  #button = find(".newer", HTMLButtonElement);
+  #isOwn;
+  /** In log order. @type {{ message: ChatMessage, element: HTMLElement }[]} */
+  #entries = [];
+  /** Not drawn yet. @type {Map<string, { message: ChatMessage, isNew: boolean }>} */
+  #queue = new Map();
+  /** The ids of entries and queue. @type {Set<string>} */
+  #ids = new Set();
+  /** The highest id there has been, in the page or not. */
+  #newestId = "0-0";
+  #beginsHere = false;
+  #atEnd = true;
+  #unseen = 0;
+  #isLoading = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #frame;
+  /** The line before what is new. @type {{ id: string, element: HTMLElement } | undefined} */
+  #mark;
+
+  /** @param {(id: string) => boolean} isOwn */
+  constructor(isOwn) {
+    this.#isOwn = isOwn;
+    this.#log.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    this.#button.addEventListener("click", () => {
+      this.showEnd();
+      this.#log.focus();
+    });
+    // The box of the page gets lower when a keyboard opens, the list higher when text is enlarged.
+    const observer = new ResizeObserver(() => this.#atEnd && this.#scrollToEnd());
+    for (const element of [this.#log, this.#list]) observer.observe(element);
+    document.addEventListener("visibilitychange", () => this.#drawAll());
+  }
+
+  /**
+   * Adds what is not there yet. New messages count for the button; those of the history do not.
+   *
+   * @param {readonly ChatMessage[]} messages
+   * @param {boolean} isHistory
+   */
+  add(messages, isHistory) {
+    const isDetached = this.#isDetached;
+    for (const message of messages) {
+      const { id } = message;
+      if (this.#ids.has(id)) continue;
+      const isNew = !isHistory && !this.#isOwn(id);
+      if (isDetached && compareIds(id, this.#lastId) > 0) {
+        // It comes with the others that are cut off.
+        if (compareIds(id, this.#newestId) > 0 && isNew) this.#unseen++;
+      } else this.#enqueue(message, isNew);
+      if (compareIds(id, this.#newestId) > 0) this.#newestId = id;
+    }
+    this.#updateButton();
+    this.#scheduleFrame();
+  }
+
+  /** Whether a message has its place here, rather than in what older messages would bring. */
+  covers(/** @type {string} */ id) {
+    return this.#entries.length === 0 || compareIds(id, this.#entries[0].message.id) > 0;
+  }
+
+  /** Draws the line that says what is new, before that message. There is one such line at most. */
+  mark(/** @type {string} */ id, /** @type {string} */ text) {
+    this.#mark?.element.remove();
+    this.#mark = { id, element: makeLine("mark", text) };
+    const entry = this.#entries.find(({ message }) => message.id === id);
+    if (entry) this.#keepView(() => this.#placeMark(entry));
+  }
+
+  /** Draws a line behind all that is there. */
+  say(/** @type {string} */ text) {
+    this.#drawAll();
+    this.#keepView(() => this.#list.append(makeLine("gap", text)));
+  }
+
+  /** Whether messages are being loaded, so that they are not read out. */
+  set isBusy(/** @type {boolean} */ isBusy) {
+    if (isBusy) this.#log.ariaBusy = "true";
+    // Once they are drawn, and a screen reader has seen them while busy.
+    else setTimeout(() => this.#log.ariaBusy = String(this.#isLoading), HIDDEN_FRAME_MS);
+  }
+
+  /** Shows whose messages are whose again. */
+  refreshOwn() {
+    for (const { message, element } of this.#entries) {
+      element.classList.toggle("own", this.#isOwn(message.id));
+    }
+  }
+
+  /** Goes to the end of the conversation. */
+  showEnd() {
+    this.#atEnd = true;
+    this.#unseen = 0;
+    if (this.#isDetached) this.#load(async () => this.#startOver((await fetchMessages()).messages));
+    this.#updateButton();
+    this.#scrollToEnd();
+  }
+
+  get #lastId() {
+    return this.#entries.at(-1)?.message.id ?? "0-0";
+  }
+
+  /** Whether the newest messages have been cut off. */
+  get #isDetached() {
+    return this.#queue.size === 0 && this.#entries.length > 0 && this.#lastId !== this.#newestId;
+  }
+
+  #enqueue(/** @type {ChatMessage} */ message, /** @type {boolean} */ isNew) {
+    this.#ids.add(message.id);
+    this.#queue.set(message.id, { message, isNew });
+  }
+
+  #scheduleFrame() {
+    if (this.#frame !== undefined || this.#queue.size === 0) return;
+    const draw = () => {
+      cancelAnimationFrame(request);
+      clearTimeout(this.#frame);
+      this.#frame = undefined;
+      this.#draw(FRAME_ENTRIES);
+      this.#scheduleFrame();
+    };
+    const request = requestAnimationFrame(draw);
+    this.#frame = setTimeout(draw, HIDDEN_FRAME_MS);
+  }
+
+  #drawAll() {
+    if (this.#queue.size > 0) this.#draw(this.#queue.size);
+  }
+
+  #draw(/** @type {number} */ most) {
+    this.#skipUnreadable();
+    const batch = [...this.#queue.values()].slice(0, most);
+    this.#keepView(() => {
+      for (const { message, isNew } of batch) {
+        this.#queue.delete(message.id);
+        this.#insert(message);
+        if (isNew && !this.#atEnd) this.#unseen++;
+      }
+      this.#trim(this.#isNearBeginning);
+    });
+    this.#updateButton();
+    if (this.#queue.size === 0) this.#loadMore();
+  }
+
+  /** More than the page holds has come at once: what would be cut off is not drawn at all. */
+  #skipUnreadable() {
+    if (!this.#atEnd || this.#queue.size <= MOST_ENTRIES) return;
+    const latest = [...this.#queue.values()].slice(-MOST_ENTRIES);
+    this.#clear();
+    for (const { message, isNew } of latest) this.#enqueue(message, isNew);
+  }
+
+  #insert(/** @type {ChatMessage} */ message) {
+    let index = this.#entries.length;
+    // Nearly always the last; older ones come in the order of the log, so they are found at once.
+    let low = 0;
+    if (index > 0 && compareIds(message.id, this.#lastId) < 0) {
+      while (low < index) {
+        const middle = (low + index) >> 1;
+        if (compareIds(this.#entries[middle].message.id, message.id) < 0) low = middle + 1;
+        else index = middle;
+      }
+    }
+    const entry = { message, element: makeEntry(message, this.#isOwn(message.id)) };
+    const next = this.#entries[index];
+    if (next) next.element.before(entry.element);
+    else this.#list.append(entry.element);
+    this.#entries.splice(index, 0, entry);
+    this.#fit(index);
+    if (next) this.#fit(index + 1);
+    if (this.#mark?.id === message.id) this.#placeMark(entry);
+  }
+
+  #fit(/** @type {number} */ index) {
+    const { message, element } = this.#entries[index];
+    fitEntry(element, message, this.#entries[index - 1]?.message);
+  }
+
+  #placeMark(/** @type {{ element: HTMLElement }} */ entry) {
+    if (this.#mark) entry.element.before(this.#mark.element);
+  }
+
+  /** Cuts off what is too much, at the end that the reader is farther from. */
+  #trim(/** @type {boolean} */ isNearBeginning) {
+    const excess = this.#entries.length - MOST_ENTRIES;
+    if (excess <= 0) return;
+    const cut = isNearBeginning
+      ? this.#entries.splice(MOST_ENTRIES)
+      : this.#entries.splice(0, excess);
+    for (const { message } of cut) this.#ids.delete(message.id);
+    const range = document.createRange();
+    if (isNearBeginning) {
+      // What is still to be drawn belongs behind what has just been cut off.
+      for (const [id, { isNew }] of this.#queue) {
+        this.#ids.delete(id);
+        if (isNew) this.#unseen++;
+      }
+      this.#queue.clear();
+      range.setStartAfter(/** @type {Node} */ (this.#entries.at(-1)?.element));
+      range.setEnd(this.#list, this.#list.childNodes.length);
+    } else {
+      range.setStart(this.#list, 0);
+      range.setEndBefore(this.#entries[0].element);
+      this.#beginsHere = false;
+    }
+    range.deleteContents();
+    this.#fit(0);
+  }
+
+  get #isNearBeginning() {
+    return !this.#atEnd && this.#log.scrollTop < this.#log.scrollHeight / 2;
+  }
+
+  /** Changes the list without moving what the reader sees; at the end, shows what is new. */
+  #keepView(/** @type {() => void} */ change) {
+    const anchor = this.#atEnd ? undefined : this.#firstInView();
+    const top = anchor?.getBoundingClientRect().top ?? 0;
+    change();
+    if (this.#atEnd) this.#scrollToEnd();
+    else if (anchor?.isConnected) this.#log.scrollTop += anchor.getBoundingClientRect().top - top;
+  }
+
+  /** The text of the topmost message in view: nothing that comes and goes is above it in its box. */
+  #firstInView() {
+    const { top } = this.#log.getBoundingClientRect();
+    const entry = this.#entries.find(({ element }) => element.getBoundingClientRect().bottom > top);
+    return entry?.element.querySelector(".text");
+  }
+
+  #scrollToEnd() {
+    this.#log.scrollTop = this.#log.scrollHeight;
+  }
+
+  get #fromEnd() {
+    return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight;
+  }
+
+  #onScroll() {
+    this.#atEnd = this.#fromEnd <= END_PX && !this.#isDetached;
+    if (this.#atEnd) this.#unseen = 0;
+    this.#updateButton();
+    this.#loadMore();
+  }
+
+  /** Fetches what comes before or behind, if the reader is getting there. */
+  #loadMore() {
+    const first = this.#entries[0]?.message.id;
+    if (this.#isLoading || !first) return;
+    if (this.#log.scrollTop < BEGINNING_PX && !this.#beginsHere) {
+      this.#load(async () => {
+        const { messages } = await fetchMessages({ before: first });
+        this.#insertPage(messages, true);
+        this.#beginsHere = messages.length < PAGE_SIZE;
+      });
+    } else if (this.#isDetached && this.#fromEnd < BEGINNING_PX) {
+      this.#load(async () => {
+        const { messages } = await fetchMessages({ since: this.#lastId });
+        this.#insertPage(messages.slice(0, PAGE_SIZE), false);
+      });
+    }
+  }
+
+  /** @param {() => Promise<void>} load */
+  async #load(load) {
+    if (this.#isLoading) return;
+    this.#isLoading = this.isBusy = true;
+    try {
+      await load();
+    } catch {
+      // TypeError: no server just now. To scroll on tries again.
+    }
+    this.#isLoading = this.isBusy = false;
+  }
+
+  #insertPage(/** @type {ChatMessage[]} */ messages, /** @type {boolean} */ isOlder) {
+    const unknown = messages.filter(({ id }) => !this.#ids.has(id));
+    this.#keepView(() => {
+      for (const message of unknown) {
+        this.#ids.add(message.id);
+        this.#insert(message);
+      }
+      this.#trim(isOlder);
+    });
+    this.#updateButton();
+  }
+
+  #clear() {
+    this.#entries = [];
+    this.#ids.clear();
+    this.#queue.clear();
+    this.#list.replaceChildren();
+    this.#beginsHere = false;
+  }
+
+  #startOver(/** @type {ChatMessage[]} */ messages) {
+    this.#clear();
+    this.add(messages, true);
+    this.#drawAll();
+  }
+
+  #updateButton() {
+    this.#button.hidden = this.#unseen === 0 && !this.#isDetached;
+    const s = this.#unseen === 1 ? "" : "s";
+    this.#button.textContent = this.#unseen > 0
+      ? `${this.#unseen} new message${s}`
+      : "Newest messages";
+  }
+}
+
+/**
+ * @param {"mark" | "gap"} kind
+ * @param {string} text
+ */
+function makeLine(kind, text) {
+  const line = make("line-template");
+  line.classList.add(kind);
+  line.textContent = text;
+  return line;
+}
