@@ -18,17 +18,11 @@ import { Transcript } from "./transcript.js";
 const news = find("#news", HTMLElement);
 const attention = new Attention();
 const connection = new ConnectionView();
-/** Messages that may be those that are being sent; their answers tell. @type {ChatMessage[]} */
-let held = [];
-
 /** @type {Outbox} */
 const outbox = new Outbox({
   onChange() {
     outboxView.update();
-    transcript.refreshOwn();
-    const released = held;
-    held = [];
-    receive(released, false);
+    transcript.update();
   },
   onSent(message) {
     if (transcript.covers(message.id)) transcript.add([message], false);
@@ -39,8 +33,8 @@ const outbox = new Outbox({
     composer.showProblem(field, detail);
   },
 });
-const outboxView = new OutboxView(() => outbox);
-const transcript = new Transcript((id) => outbox.isOwn(id));
+const outboxView = new OutboxView(outbox);
+const transcript = new Transcript(outbox);
 const composer = new Composer((post) => {
   outbox.add(post);
   transcript.showEnd();
@@ -76,13 +70,10 @@ stream.start();
  * @param {boolean} isHistory
  */
 function receive(messages, isHistory) {
-  const isHeld = Map.groupBy(messages, (message) => outbox.expects(message));
-  held.push(...isHeld.get(true) ?? []);
-  const known = isHeld.get(false) ?? [];
-  transcript.add(known, isHistory);
+  transcript.add(messages, isHistory);
   if (isHistory || !document.hidden) return;
-  for (const message of known) {
-    if (outbox.isOwn(message.id)) continue;
+  for (const message of messages) {
+    if (outbox.isOwn(message.id) || outbox.expects(message)) continue;
     if (attention.unread === 0) transcript.mark(message.id, "New since you left");
     attention.call(message);
   }

@@ -14,13 +14,13 @@ export class OutboxView {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #clock;
 
-  /** @param {() => Outbox} outbox */
+  /** @param {Outbox} outbox */
   constructor(outbox) {
     this.#outbox = outbox;
   }
 
   update() {
-    const { entries } = this.#outbox();
+    const { entries } = this.#outbox;
     const keys = new Set(entries.map(({ key }) => key));
     for (const [key, element] of this.#elements) {
       if (keys.has(key)) continue;
@@ -31,7 +31,7 @@ export class OutboxView {
     clearInterval(this.#clock);
     if (entries.some(({ isPaced }) => isPaced)) {
       this.#clock = setInterval(
-        () => this.#outbox().entries.forEach((each) => this.#show(each)),
+        () => this.#outbox.entries.forEach((each) => this.#show(each)),
         1000,
       );
     }
@@ -60,8 +60,8 @@ export class OutboxView {
         find("#message", HTMLElement).focus();
       });
     };
-    act(".retry", () => this.#outbox().retry(key));
-    act(".discard", () => this.#outbox().discard(key));
+    act(".retry", () => this.#outbox.retry(key));
+    act(".discard", () => this.#outbox.discard(key));
     this.#elements.set(key, element);
     this.#list.append(element);
     return element;

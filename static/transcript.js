@@ -7,6 +7,7 @@
  */
 
 /** @import { ChatMessage } from "./message.js" */
+/** @import { Outbox } from "./outbox.js" */
 import { find, make } from "./dom.js";
 import { fitEntry, makeEntry } from "./entry.js";
 import { fetchMessages, PAGE_SIZE } from "./history.js";
@@ -26,11 +27,13 @@ export class Transcript {
   #log = find("[role=log]", HTMLElement);
   #list = find(".transcript", HTMLElement);
   #button = find(".newer", HTMLButtonElement);
-  #isOwn;
+  #outbox;
   /** In log order. @type {{ message: ChatMessage, element: HTMLElement }[]} */
   #entries = [];
   /** Not drawn yet. @type {Map<string, { message: ChatMessage, isNew: boolean }>} */
   #queue = new Map();
+  /** Not shown, since they may be those that are being sent. @type {Map<string, ChatMessage>} */
+  #held = new Map();
   /** The ids of entries and queue. @type {Set<string>} */
   #ids = new Set();
   /** The highest id there has been, in the page or not. */
@@ -44,9 +47,9 @@ export class Transcript {
   /** The line before what is new. @type {{ id: string, element: HTMLElement } | undefined} */
   #mark;
 
-  /** @param {(id: string) => boolean} isOwn */
-  constructor(isOwn) {
-    this.#isOwn = isOwn;
+  /** @param {Outbox} outbox Knows which messages are this browser's own. */
+  constructor(outbox) {
+    this.#outbox = outbox;
     this.#log.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.#button.addEventListener("click", () => {
       this.showEnd();
@@ -65,11 +68,12 @@ export class Transcript {
    * @param {boolean} isHistory
    */
   add(messages, isHistory) {
+    if (isHistory && this.#ids.size === 0) this.#beginsHere = messages.length < PAGE_SIZE;
     const isDetached = this.#isDetached;
     for (const message of messages) {
       const { id } = message;
-      if (this.#ids.has(id)) continue;
-      const isNew = !isHistory && !this.#isOwn(id);
+      if (!this.#isMissing(message)) continue;
+      const isNew = !isHistory && !this.#outbox.isOwn(id);
       if (isDetached && compareIds(id, this.#lastId) > 0) {
         // It comes with the others that are cut off.
         if (compareIds(id, this.#newestId) > 0 && isNew) this.#unseen++;
@@ -106,11 +110,14 @@ export class Transcript {
     else setTimeout(() => this.#log.ariaBusy = String(this.#isLoading), HIDDEN_FRAME_MS);
   }
 
-  /** Shows whose messages are whose again. */
-  refreshOwn() {
+  /** The outbox knows more: shows whose messages are whose, and what had been held. */
+  update() {
     for (const { message, element } of this.#entries) {
-      element.classList.toggle("own", this.#isOwn(message.id));
+      element.classList.toggle("own", this.#outbox.isOwn(message.id));
     }
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    this.add(held, false);
   }
 
   /** Goes to the end of the conversation. */
@@ -129,6 +136,14 @@ export class Transcript {
   /** Whether the newest messages have been cut off. */
   get #isDetached() {
     return this.#queue.size === 0 && this.#entries.length > 0 && this.#lastId !== this.#newestId;
+  }
+
+  /** Whether a message is neither here nor held. */
+  #isMissing(/** @type {ChatMessage} */ message) {
+    if (this.#ids.has(message.id)) return false;
+    if (!this.#outbox.expects(message)) return true;
+    this.#held.set(message.id, message);
+    return false;
   }
 
   #enqueue(/** @type {ChatMessage} */ message, /** @type {boolean} */ isNew) {
@@ -187,7 +202,7 @@ export class Transcript {
         else index = middle;
       }
     }
-    const entry = { message, element: makeEntry(message, this.#isOwn(message.id)) };
+    const entry = { message, element: makeEntry(message, this.#outbox.isOwn(message.id)) };
     const next = this.#entries[index];
     if (next) next.element.before(entry.element);
     else this.#list.append(entry.element);
@@ -299,7 +314,7 @@ export class Transcript {
   }
 
   #insertPage(/** @type {ChatMessage[]} */ messages, /** @type {boolean} */ isOlder) {
-    const unknown = messages.filter(({ id }) => !this.#ids.has(id));
+    const unknown = messages.filter((message) => this.#isMissing(message));
     this.#keepView(() => {
       for (const message of unknown) {
         this.#ids.add(message.id);
@@ -320,6 +335,7 @@ export class Transcript {
 
   #startOver(/** @type {ChatMessage[]} */ messages) {
     this.#clear();
+    this.#atEnd = true;
     this.add(messages, true);
     this.#drawAll();
   }
