@@ -1,21 +1,33 @@
 /**
- * The readers' stream controllers, and the fan-out to them. The hub owns the
- * heartbeat, the count of readers and the end of every stream; it knows nothing
- * of HTTP and makes no messages.
+ * The readers' stream controllers, and the fan-out to them. The hub sends what
+ * the log emits; it owns the readers' way from the log to the live stream, the
+ * heartbeat, the count of readers and the end of every stream. It knows nothing
+ * of HTTP.
  */
 
-import type { ChatMessage } from "./chat_message.ts";
-import { eventFrame, messageFrame, retryFrame } from "./sse_frame.ts";
+import { compareIds } from "./chat_message.ts";
+import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/mod.ts";
+import { Replay, type Start } from "./replay.ts";
+import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 
 /** Where a reader's frames go in. */
-export type ReaderController = ReadableStreamDefaultController<Uint8Array>;
+export type Reader = ReadableStreamDefaultController<Uint8Array>;
 
 type Timer = ReturnType<typeof setTimeout>;
 
 /** Options for {@linkcode ChatHub}. */
 export interface ChatHubOptions {
+  /** What is sent; the hub does not dispose of it. */
+  readonly log: MessageLog;
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
+}
+
+/** A reader that is still reading the log. */
+interface CatchUp {
+  start: Start;
+  /** What went out to the others while a page was being read. */
+  published?: LogEntry[];
 }
 
 /** A reader that lost its stream returns after this many milliseconds at least. */
@@ -28,31 +40,50 @@ const RETRY_STRIDE = 1237;
 const PRESENCE_INTERVAL_MS = 1000;
 
 /**
- * All readers of one conversation.
+ * All readers of one log.
  *
- * - Every reader gets every message published after it joined, in order, once.
+ * - A reader gets a run of the log without a gap, a repeat or a change of order,
+ *   from where it starts to where it leaves; where that can't be, a `gap` event
+ *   says so at the place.
  * - A message is encoded once, and all readers get the same bytes.
+ * - A reader that reads the log is given the next page when it has room for it,
+ *   so it neither holds up nor is held up by the others.
  * - A reader that left, or whose stream broke, is forgotten at once and never
  *   keeps a message from the others.
  * - Timers run only while somebody reads; closing the hub ends them and every
  *   stream.
  *
+ * On its way a reader is in one of three places: it *catches up*, page by page;
+ * with the log's last page it is *arriving*, which means that of what the log
+ * emits next, some may have been on that page; then it is *live*.
+ *
  * @example
  * ```ts
  * import { assertStringIncludes } from "@std/assert";
+ * import { openMessageLog } from "./message_log/mod.ts";
  *
- * using hub = new ChatHub({ heartbeatMs: 15_000 });
+ * await using log = openMessageLog("memory:", { keep: 100 });
+ * using hub = new ChatHub({ log, heartbeatMs: 15_000 });
  * const stream = new ReadableStream<Uint8Array>({
- *   start: (controller) => hub.join(controller),
+ *   start: (reader) => hub.join(reader, { latest: 50 }),
+ *   pull: (reader) => hub.pull(reader),
  * });
  * const { value } = await stream.getReader().read();
- * assertStringIncludes(new TextDecoder().decode(value), "event: online\ndata: 1");
+ * assertStringIncludes(new TextDecoder().decode(value), "retry: ");
  * ```
  */
 export class ChatHub implements Disposable {
   readonly #encoder = new TextEncoder();
   readonly #heartbeatMs: number;
-  readonly #readers = new Set<ReaderController>();
+  readonly #replay: Replay;
+  readonly #subscription: Disposable;
+  readonly #catchingUp = new Map<Reader, CatchUp>();
+  /** With the id of the last message each has. */
+  readonly #arriving = new Map<Reader, string>();
+  readonly #live = new Set<Reader>();
+  /** What the log emitted since the last fan-out. */
+  #gathered: LogEntry[] = [];
+  #fanOut: ReturnType<typeof setImmediate> | undefined;
   #heartbeat: Timer | undefined;
   /** Runs for PRESENCE_INTERVAL_MS after the number of readers was told. */
   #presencePause: Timer | undefined;
@@ -60,38 +91,39 @@ export class ChatHub implements Disposable {
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
-  constructor({ heartbeatMs }: ChatHubOptions) {
+  constructor({ log, heartbeatMs }: ChatHubOptions) {
     this.#heartbeatMs = heartbeatMs;
+    this.#replay = new Replay(log);
+    this.#subscription = log.subscribe((batch) => this.#publish(batch));
   }
 
   /** How many readers there are. */
   get readers(): number {
-    return this.#readers.size;
+    return this.#catchingUp.size + this.#arriving.size + this.#live.size;
   }
 
-  /** Registers a reader: its `retry` and the number of readers go out at once. */
-  join(reader: ReaderController): void {
-    this.#readers.add(reader);
-    const retry = retryFrame(this.#retryMs());
-    if (this.#closed) {
-      this.#send(reader, this.#encoder.encode(retry));
-      return this.#end(reader);
-    }
-    this.#heartbeat ??= setInterval(() => this.#toAll(eventFrame("ping", {})), this.#heartbeatMs);
-    this.#send(reader, this.#encoder.encode(retry + eventFrame("online", this.readers)));
-    this.#tellPresence(reader);
+  /** Registers a reader that begins at `start`; its `retry` goes out at once. */
+  join(reader: Reader, start: Start): void {
+    this.#catchingUp.set(reader, { start });
+    if (this.#closed) return this.#end(reader);
+    this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
+    this.#send(reader, this.#retry());
+  }
+
+  /**
+   * Gives a reader its next page of the log; for a stream's `pull`. Resolves when
+   * the page is in the stream and is to be called again when that has room. For
+   * a live reader it never resolves, so that its stream does not ask again.
+   */
+  async pull(reader: Reader): Promise<void> {
+    const catchUp = this.#catchingUp.get(reader);
+    if (catchUp && await this.#sendPage(reader, catchUp)) return;
+    await new Promise(() => {});
   }
 
   /** Forgets a reader whose stream has ended. Leaving twice changes nothing. */
-  leave(reader: ReaderController): void {
-    if (!this.#readers.delete(reader)) return;
-    if (this.#readers.size === 0) this.#stopTimers();
-    else this.#tellPresence();
-  }
-
-  /** Sends messages to every reader, in the order given. */
-  publish(messages: readonly ChatMessage[]): void {
-    if (messages.length > 0) this.#toAll(messages.map(messageFrame).join(""));
+  leave(reader: Reader): void {
+    if (this.#remove(reader)) this.#tellPresence();
   }
 
   /**
@@ -100,10 +132,12 @@ export class ChatHub implements Disposable {
    */
   close(): void {
     this.#closed = true;
+    this.#subscription[Symbol.dispose]();
+    clearImmediate(this.#fanOut);
+    this.#sendGathered();
     this.#stopTimers();
-    for (const reader of this.#readers) {
-      this.#send(reader, this.#encoder.encode(retryFrame(this.#retryMs())));
-      this.#end(reader);
+    for (const readers of [this.#catchingUp.keys(), this.#arriving.keys(), this.#live]) {
+      for (const reader of readers) this.#end(reader);
     }
   }
 
@@ -111,14 +145,68 @@ export class ChatHub implements Disposable {
     this.close();
   }
 
-  #toAll(frames: string, except?: ReaderController): void {
-    const bytes = this.#encoder.encode(frames);
-    for (const reader of this.#readers) {
-      if (reader !== except) this.#send(reader, bytes);
+  #publish(batch: readonly LogEntry[]): void {
+    this.#gathered.push(...batch);
+    this.#fanOut ??= setImmediate(() => this.#sendGathered());
+  }
+
+  /** The fan-out: what the log emitted since the last goes to all in one chunk. */
+  #sendGathered(): void {
+    this.#fanOut = undefined;
+    const entries = this.#gathered;
+    if (entries.length === 0) return;
+    this.#gathered = [];
+    this.#replay.grown();
+    const bytes = this.#encoder.encode(messageFrames(entries));
+    for (const reader of this.#live) this.#send(reader, bytes);
+    for (const [reader, cursor] of this.#arriving) {
+      const next = after(cursor, entries);
+      const isNew = next.length === entries.length;
+      if (isNew) this.#send(reader, bytes);
+      else if (next.length > 0) this.#send(reader, this.#encoder.encode(messageFrames(next)));
+      const isLive = compareIds(entries.at(-1)!.id, cursor) >= 0;
+      if (isLive && this.#arriving.delete(reader)) this.#live.add(reader);
+    }
+    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
+  }
+
+  /** Sends a page of the log; whether there are further pages. */
+  async #sendPage(reader: Reader, catchUp: CatchUp): Promise<boolean> {
+    catchUp.published = [];
+    const page = await this.#replay.read(catchUp.start).catch((error) => {
+      if (!(error instanceof LogUnavailableError)) throw error;
+    });
+    const { published } = catchUp;
+    catchUp.published = undefined;
+    if (this.#catchingUp.get(reader) !== catchUp) return false;
+    if (!page) {
+      // The log can't be read just now: come back later.
+      this.#end(reader);
+      return false;
+    }
+    catchUp.start = { since: page.cursor };
+    this.#send(reader, page.bytes);
+    if (page.more) return true;
+    const next = after(page.cursor, published);
+    if (!this.#catchingUp.delete(reader)) return false;
+    this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
+    const frames = messageFrames(next) + eventFrame("online", this.readers);
+    this.#send(reader, this.#encoder.encode(frames));
+    this.#tellPresence(reader);
+    return false;
+  }
+
+  /** Sends an event to all that have the whole log. */
+  #tell(frame: string, except?: Reader): void {
+    const bytes = this.#encoder.encode(frame);
+    for (const readers of [this.#arriving.keys(), this.#live]) {
+      for (const reader of readers) {
+        if (reader !== except) this.#send(reader, bytes);
+      }
     }
   }
 
-  #send(reader: ReaderController, bytes: Uint8Array): void {
+  #send(reader: Reader, bytes: Uint8Array): void {
     try {
       reader.enqueue(bytes);
     } catch (error) {
@@ -128,13 +216,23 @@ export class ChatHub implements Disposable {
     }
   }
 
-  #end(reader: ReaderController): void {
-    if (!this.#readers.delete(reader)) return;
-    reader.close();
+  /** Sends a reader away, to come back in a while. */
+  #end(reader: Reader): void {
+    this.#send(reader, this.#retry());
+    if (this.#remove(reader)) reader.close();
   }
 
-  /** Tells the number of readers now, or when the pause after the last time is over. */
-  #tellPresence(except?: ReaderController): void {
+  #remove(reader: Reader): boolean {
+    return this.#live.delete(reader) || this.#arriving.delete(reader) ||
+      this.#catchingUp.delete(reader);
+  }
+
+  /**
+   * Tells the number of readers now, or when the pause after the last time is
+   * over. Where nobody is left to tell, nothing needs a timer.
+   */
+  #tellPresence(except?: Reader): void {
+    if (this.#closed || this.readers === 0) return this.#stopTimers();
     if (this.#presencePause !== undefined) {
       this.#presenceChanged = true;
       return;
@@ -144,12 +242,12 @@ export class ChatHub implements Disposable {
       this.#presencePause = undefined;
       if (this.#presenceChanged) this.#tellPresence();
     }, PRESENCE_INTERVAL_MS);
-    this.#toAll(eventFrame("online", this.readers), except);
+    this.#tell(eventFrame("online", this.readers), except);
   }
 
-  #retryMs(): number {
+  #retry(): Uint8Array {
     this.#nextRetry = (this.#nextRetry + RETRY_STRIDE) % RETRY_STEPS;
-    return MIN_RETRY_MS + this.#nextRetry;
+    return this.#encoder.encode(retryFrame(MIN_RETRY_MS + this.#nextRetry));
   }
 
   #stopTimers(): void {
@@ -158,4 +256,10 @@ export class ChatHub implements Disposable {
     this.#heartbeat = this.#presencePause = undefined;
     this.#presenceChanged = false;
   }
+}
+
+/** The entries behind a cursor; all of them, most often. */
+function after(cursor: string, entries: readonly LogEntry[] = []): readonly LogEntry[] {
+  const first = entries.findIndex(({ id }) => compareIds(id, cursor) > 0);
+  return first === 0 ? entries : first < 0 ? [] : entries.slice(first);
 }

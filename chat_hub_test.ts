@@ -2,35 +2,50 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { mock } from "node:test";
-import { ChatHub, type ReaderController } from "./chat_hub.ts";
-import type { ChatMessage } from "./chat_message.ts";
+import { ChatHub, type Reader } from "./chat_hub.ts";
+import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
+import type { Start } from "./replay.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
 const HEARTBEAT_MS = 15_000;
+const NEWCOMER: Start = { latest: 50 };
 
-function message(text: string): ChatMessage {
+/** A hub and its log, with what a test does to them. */
+function openHub({ log = openMessageLog("memory:", { keep: 20_000 }) }: { log?: MessageLog } = {}) {
+  const hub = new ChatHub({ log, heartbeatMs: HEARTBEAT_MS });
   return {
-    nickname: "ann",
-    message: text,
-    timestamp: "14:41:34",
-    time: "2026-11-23T14:41:34.123Z",
+    hub,
+    log,
+    post: async (...texts: string[]) => {
+      const posts = texts.map((message) => log.append({ nickname: "ann", message }));
+      return (await Promise.all(posts)).map(({ entry }) => entry.id);
+    },
+    /** A stream of the hub, as the route makes one. */
+    open(start: Start = NEWCOMER) {
+      let controller!: Reader;
+      const stream = new ReadableStream<Uint8Array>({
+        start: (it) => hub.join(controller = it, start),
+        pull: () => hub.pull(controller),
+        cancel: () => hub.leave(controller),
+      }, new ByteLengthQueuingStrategy({ highWaterMark: 1024 }));
+      return { stream, controller };
+    },
+    /** The same, read event by event. */
+    join(start?: Start) {
+      const { stream, controller } = this.open(start);
+      return { reader: new EventReader(new Response(stream)), controller };
+    },
+    /** A reader that has the whole log already. */
+    async joinLive() {
+      const joined = this.join();
+      await joined.reader.nextOf("online");
+      return joined;
+    },
+    async [Symbol.asyncDispose]() {
+      hub.close();
+      await log[Symbol.asyncDispose]();
+    },
   };
-}
-
-/** A stream of the hub, as the route makes one. */
-function openStream(hub: ChatHub) {
-  let controller!: ReaderController;
-  const stream = new ReadableStream<Uint8Array>({
-    start: (it) => hub.join(controller = it),
-    cancel: () => hub.leave(controller),
-  });
-  return { stream, controller };
-}
-
-/** The same, read event by event. */
-function join(hub: ChatHub) {
-  const { stream, controller } = openStream(hub);
-  return { reader: new EventReader(new Response(stream)), controller };
 }
 
 /** Runs a test with fake timers. */
@@ -45,118 +60,243 @@ function withFakeTime(test: (tick: (ms: number) => void) => Promise<void>) {
   };
 }
 
-Deno.test("ChatHub.publish() sends all messages to all readers in order", async () => {
-  using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-  const readers = [join(hub), join(hub), join(hub)];
-  hub.publish([message("one"), message("two")]);
-  hub.publish([]);
-  hub.publish([message("three")]);
+Deno.test("ChatHub sends what the log emits to all readers in order", async () => {
+  await using room = openHub();
+  const readers = [await room.joinLive(), await room.joinLive(), await room.joinLive()];
+  await room.post("one", "two");
+  await room.post("three");
   for (const { reader } of readers) {
     for (const text of ["one", "two", "three"]) {
-      assertEquals(await reader.nextMessage(), { ...message(text) });
+      assertEquals((await reader.nextMessage()).message, text);
     }
   }
 });
 
-Deno.test("ChatHub.publish() encodes once and enqueues the same bytes to every reader", async () => {
-  using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-  const streams = [1, 2].map(() => openStream(hub).stream.getReader());
-  hub.publish([message("one"), message("two")]);
-  const last = await Promise.all(streams.map(async (stream) => {
+Deno.test("ChatHub encodes a batch once and enqueues the same bytes to every reader", async () => {
+  await using room = openHub();
+  const streams = [1, 2, 3].map(() => room.open().stream.getReader());
+  await room.post("one", "two");
+  const chunks = await Promise.all(streams.map(async (stream) => {
     for (;;) {
       const { value } = await stream.read();
       if (new TextDecoder().decode(value).includes("two")) return value;
     }
   }));
-  assert(last[0] === last[1]);
+  assert(chunks[0] === chunks[1] && chunks[1] === chunks[2]);
 });
 
-Deno.test("ChatHub.publish() passes over readers whose stream is closed or broken", async () => {
-  using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-  const closed = join(hub);
-  const broken = join(hub);
-  const { reader } = join(hub);
+Deno.test("ChatHub encodes a replay once for all readers that begin there", async () => {
+  await using room = openHub();
+  const ids = await room.post(...Array.from({ length: 200 }, (_, n) => `${n}`));
+  const read = async (since: string) => {
+    const chunks: Uint8Array[] = [];
+    const stream = room.open({ since }).stream.getReader();
+    while (!new TextDecoder().decode(chunks.at(-1)).includes('"message":"199"')) {
+      chunks.push((await stream.read()).value!);
+    }
+    return chunks;
+  };
+  const [one, same, next] = await Promise.all([read(ids[10]), read(ids[10]), read(ids[11])]);
+  assertEquals(one.length, same.length);
+  // Behind the first, which is the reader's own retry.
+  for (const n of one.keys()) assert(n === 0 || one[n] === same[n]);
+  // Another cursor shares all pages but the one it begins in.
+  for (const n of next.keys()) assert(n < 2 || one[n] === next[n]);
+});
+
+Deno.test("ChatHub passes over readers whose stream is closed or broken", async () => {
+  await using room = openHub();
+  const closed = await room.joinLive();
+  const broken = await room.joinLive();
+  const { reader } = await room.joinLive();
   closed.controller.close();
   broken.controller.error(new Error("connection reset"));
-  hub.publish([message("hi")]);
+  await room.post("hi");
   assertEquals((await reader.nextMessage()).message, "hi");
-  assertEquals(hub.readers, 1);
+  assertEquals(room.hub.readers, 1);
 });
 
 Deno.test("ChatHub.join() gives every reader a retry of its own, first of all", async () => {
-  using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
+  await using room = openHub();
   const delays = new Set<number>();
   for (let n = 0; n < 1000; n++) {
-    const first = await join(hub).reader.next();
+    const first = await room.join().reader.next();
     assert(first!.retry! >= 2000 && first!.retry! <= 4000);
     delays.add(first!.retry!);
   }
   assertEquals(delays.size, 1000);
 });
 
+Deno.test("ChatHub.join() replays the last messages, then tells the number online", async () => {
+  await using room = openHub();
+  const ids = await room.post(...Array.from({ length: 60 }, (_, n) => `${n}`));
+  const { reader } = room.join();
+  await reader.next();
+  for (const id of ids.slice(-50)) assertEquals((await reader.next())!.id, id);
+  assertEquals(await reader.next(), { event: "online", data: "1" });
+});
+
+Deno.test("ChatHub.join() gives a cursor without an event where there is nothing to replay", async () => {
+  await using room = openHub();
+  const { reader } = room.join();
+  await reader.next();
+  const { id, ...rest } = (await reader.next())!;
+  assertEquals(rest, {});
+  // Dropped before its first message, the reader still misses none.
+  const ids = await room.post("one", "two");
+  const again = room.join({ since: id }).reader;
+  assertEquals((await again.nextMessage()).id, ids[0]);
+  assertEquals((await again.nextMessage()).id, ids[1]);
+  // At the end of the log there is nothing to replay either.
+  const end = room.join({ since: ids[1] }).reader;
+  await end.next();
+  assertEquals(await end.next(), { id: ids[1] });
+  const none = room.join({ latest: 0 }).reader;
+  await none.next();
+  assertEquals(await none.next(), { id: ids[1] });
+});
+
+Deno.test("ChatHub.join() says what can't be continued, before the replay", async () => {
+  await using room = openHub({ log: openMessageLog("memory:", { keep: 5 }) });
+  const ids = await room.post(...Array.from({ length: 20 }, (_, n) => `${n}`));
+  const cases: [since: string, missed: number | null][] = [[ids[2], 12], ["0-0", null]];
+  for (const [since, missed] of cases) {
+    const { reader } = room.join({ since });
+    await reader.next();
+    assertEquals(await reader.next(), { event: "gap", data: JSON.stringify({ missed }) });
+    for (const id of ids.slice(-5)) assertEquals((await reader.next())!.id, id);
+    assertEquals((await reader.next())!.event, "online");
+  }
+});
+
+Deno.test("ChatHub gives a reader that stalls no further page, and nothing to the others late", async () => {
+  await using room = openHub();
+  const text = "x".repeat(1000);
+  await room.post(...Array.from({ length: 10_000 }, (_, n) => `${n} ${text}`));
+  const stalled = room.open({ since: undefined });
+  const { reader } = await room.joinLive();
+  await room.post("live");
+  assertEquals((await reader.nextMessage()).message, "live");
+  // One page of 64 messages is what it may take in, of ten million bytes.
+  assert(stalled.controller.desiredSize! > -100_000, `${stalled.controller.desiredSize}`);
+  const late = new EventReader(new Response(stalled.stream));
+  for (let n = 0; n < 10_000; n++) {
+    assertEquals((await late.nextMessage()).message.split(" ")[0], `${n}`);
+  }
+  assertEquals((await late.nextMessage()).message, "live");
+});
+
+Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", async () => {
+  const log = openMessageLog("memory:", { keep: 20_000 });
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+  let turns = 0;
+  const slow: MessageLog = {
+    append: (post) => log.append(post),
+    subscribe: (onBatch) => log.subscribe(onBatch),
+    before: (id, count) => log.before(id, count),
+    // The page is read at once or late: messages come in before and after.
+    async latest(count) {
+      if (turns++ % 2) await turn();
+      const page = await log.latest(count);
+      await turn();
+      return page;
+    },
+    async since(cursor) {
+      if (turns++ % 2) await turn();
+      const page = await log.since(cursor);
+      await turn();
+      return page;
+    },
+    [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+  };
+  await using room = openHub({ log: slow });
+  const ids = await room.post(...Array.from({ length: 200 }, (_, n) => `${n}`));
+  const readers: [start: number, reader: EventReader][] = [];
+  for (let n = 0; n < 100; n++) {
+    readers.push([n * 2, room.join({ since: ids[n * 2] }).reader]);
+    ids.push(...await room.post(`a ${n}`, `b ${n}`));
+    if (n % 3 === 0) await turn();
+  }
+  ids.push(...await room.post("the end"));
+  for (const [start, reader] of readers) {
+    for (const id of ids.slice(start + 1)) assertEquals((await reader.nextMessage()).id, id);
+  }
+});
+
 Deno.test(
   "ChatHub pings every reader, and no timer runs when nobody reads",
   withFakeTime(async (tick) => {
-    using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-    const { reader, controller } = join(hub);
-    await reader.nextOf("online");
+    await using room = openHub();
+    const { reader, controller } = await room.joinLive();
     tick(HEARTBEAT_MS);
     assertEquals(await reader.next(), { event: "ping", data: "{}" });
     tick(HEARTBEAT_MS);
     assertEquals(await reader.next(), { event: "ping", data: "{}" });
-    hub.leave(controller);
-    // A timer that still ran would reach this controller.
-    controller.enqueue = () => assert(false, "a ping after leaving");
-    tick(HEARTBEAT_MS * 3);
-    const later = join(hub).reader;
-    assertEquals(await later.nextOf("online"), "1");
-    tick(HEARTBEAT_MS - 1);
-    tick(1);
-    assertEquals(await later.next(), { event: "ping", data: "{}" });
+    room.hub.leave(controller);
+    tick(HEARTBEAT_MS / 2);
+    const later = await room.joinLive();
+    // The old timer would be due now.
+    tick(HEARTBEAT_MS / 2);
+    await room.post("not a ping");
+    assertEquals((await later.reader.next())!.event, undefined);
+    tick(HEARTBEAT_MS / 2);
+    assertEquals(await later.reader.next(), { event: "ping", data: "{}" });
   }),
 );
 
 Deno.test(
   "ChatHub tells the number of readers at most once a second, and the last one always",
   withFakeTime(async (tick) => {
-    using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-    const { reader } = join(hub);
-    assertEquals(await reader.nextOf("online"), "1");
-    const others = Array.from({ length: 50 }, () => join(hub));
+    await using room = openHub();
+    const { reader } = await room.joinLive();
+    const others = [];
+    for (let n = 0; n < 50; n++) others.push(await room.joinLive());
     tick(999);
-    for (const { controller } of others.slice(0, 10)) hub.leave(controller);
+    for (const { controller } of others.slice(0, 10)) room.hub.leave(controller);
     tick(1);
     assertEquals(await reader.nextOf("online"), "41");
     tick(5000);
-    hub.leave(others.at(-1)!.controller);
+    room.hub.leave(others.at(-1)!.controller);
     assertEquals(await reader.nextOf("online"), "40");
-    hub.publish([message("nothing between")]);
+    await room.post("nothing between");
     assertEquals((await reader.next())!.event, undefined);
   }),
 );
 
-Deno.test("ChatHub.leave() forgets a reader at once, and again changes nothing", () => {
-  using hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-  const { controller } = join(hub);
-  join(hub);
-  hub.leave(controller);
-  hub.leave(controller);
-  assertEquals(hub.readers, 1);
+Deno.test("ChatHub.close() leaves no timer, also where a stream is broken", async () => {
+  await using room = openHub();
+  const broken = await room.joinLive();
+  await room.joinLive();
+  broken.controller.error(new Error("connection reset"));
+  room.hub.close();
+  const closed = room.open();
+  await closed.stream.cancel();
 });
 
-Deno.test("ChatHub.close() ends every stream with a retry of its own", async () => {
-  const hub = new ChatHub({ heartbeatMs: HEARTBEAT_MS });
-  const readers = Array.from({ length: 100 }, () => join(hub).reader);
-  hub.close();
-  const late = join(hub).reader;
+Deno.test("ChatHub.leave() forgets a reader at once, and again changes nothing", async () => {
+  await using room = openHub();
+  const { controller } = room.join();
+  room.join();
+  room.hub.leave(controller);
+  room.hub.leave(controller);
+  assertEquals(room.hub.readers, 1);
+});
+
+Deno.test("ChatHub.close() ends every stream with a retry of its own, and loses nothing", async () => {
+  await using room = openHub();
+  const readers = [];
+  for (let n = 0; n < 100; n++) readers.push((await room.joinLive()).reader);
+  readers.push(room.join().reader);
+  const [id] = await room.post("last words");
+  room.hub.close();
+  const late = room.join().reader;
   const delays = new Set<number>();
   for (const reader of [...readers, late]) {
-    const retries = [];
-    for (let event = await reader.next(); event; event = await reader.next()) {
-      if (event.retry) retries.push(event.retry);
-    }
-    delays.add(retries.at(-1)!);
+    const events = [];
+    for (let event = await reader.next(); event; event = await reader.next()) events.push(event);
+    if (reader !== late) assert(events.some((event) => event.id === id) || events.length === 2);
+    delays.add(events.at(-1)!.retry!);
   }
-  assertEquals(delays.size, 101);
-  assertEquals(hub.readers, 0);
+  assertEquals(delays.size, 102);
+  assertEquals(room.hub.readers, 0);
 });

@@ -14,33 +14,52 @@ export const MAX_MESSAGE_LENGTH = 4000;
 /** Longest nickname, in Unicode code points. */
 export const MAX_NICKNAME_LENGTH = 40;
 
-/** What someone posted: normalised, within the limits, not yet in the chat. */
+/** Longest key, in Unicode code points. */
+export const MAX_KEY_LENGTH = 100;
+
+/** What someone posted: normalised, within the limits, not yet in the log. */
 export interface Post {
   readonly nickname: string;
   readonly message: string;
+  /** Names the post: a repeat with the same key is the same message. */
+  readonly key?: string;
 }
 
 /** A message of the chat, as readers get it. */
-export interface ChatMessage extends Post {
+export interface ChatMessage {
+  /** `<unix ms>-<sequence number>`, the form of a Redis stream id. */
+  readonly id: string;
+  readonly nickname: string;
+  readonly message: string;
   /** When the server took it, as its local `HH:MM:SS`. */
   readonly timestamp: string;
   /** The same moment in RFC 3339 form, UTC, with milliseconds. */
   readonly time: string;
 }
 
-/** Makes a post a message taken at `date`. */
-export function stamp(post: Post, date: Date): ChatMessage {
-  return {
-    nickname: post.nickname,
-    message: post.message,
-    timestamp: date.toTimeString().slice(0, 8),
-    time: date.toISOString(),
-  };
+/** Makes a post the message with that id, taken at `date`. */
+export function stamp({ nickname, message }: Post, id: string, date: Date): ChatMessage {
+  const timestamp = date.toTimeString().slice(0, 8);
+  return { id, nickname, message, timestamp, time: date.toISOString() };
+}
+
+/** The parts of an id; undefined for a text that is none. */
+export function parseId(id: string): { ms: number; seq: number } | undefined {
+  const [, ms, seq] = /^(\d{1,15})-(\d{1,15})$/.exec(id) ?? [];
+  return ms === undefined ? undefined : { ms: Number(ms), seq: Number(seq) };
+}
+
+/** The order of two ids: negative where `a` is before `b`, 0 where they are the same. */
+export function compareIds(a: string, b: string): number {
+  const [first, second] = [parseId(a), parseId(b)];
+  if (!first || !second) throw new TypeError(`Cannot compare ids "${a}" and "${b}"`);
+  return first.ms - second.ms || first.seq - second.seq;
 }
 
 /**
  * Reads the body of a request as a post: a form, a multipart form or a JSON
- * object with `message` and, if wanted, `nickname`.
+ * object with `message` and, if wanted, `nickname` and `key`. The key may also be
+ * in the `Idempotency-Key` header.
  *
  * @throws {HttpError} 400 for a body that is not what its content type says,
  * 413 for one over {@linkcode MAX_BODY_BYTES}, 415 for another content type,
@@ -68,7 +87,12 @@ export async function readPost(request: Request): Promise<Post> {
       `The body can't be read as ${type}; send it as its content-type header says, in UTF-8.`,
     );
   }
-  return { nickname: readNickname(field), message: readMessage(field) };
+  const key = readText(field, "key") || request.headers.get("idempotency-key");
+  return {
+    nickname: readNickname(field),
+    message: readMessage(field),
+    ...(key && { key: bounded("key", key, MAX_KEY_LENGTH) }),
+  };
 }
 
 /** Looks up a field of a body: undefined or null where there is none. */
@@ -85,7 +109,9 @@ const PARSERS = new Map<string, Parser>([
   ["multipart/form-data", async (body, type) => {
     const form = await new Response(body, { headers: { "content-type": type } }).formData();
     // The parser passes over a part that breaks off; the closing delimiter tells (RFC 2046, 5.1.1).
-    if (!new TextDecoder("latin1").decode(body).trimEnd().endsWith("--")) {
+    const [, quoted, bare] = /boundary=(?:"([^"]*)"|([^;\s]*))/i.exec(type) ?? [];
+    const closing = `\r\n--${quoted ?? bare}--`;
+    if (!new TextDecoder("latin1").decode(body).includes(closing)) {
       throw new TypeError("The last part has no end");
     }
     return (name) => form.get(name);
@@ -102,14 +128,13 @@ const PARSERS = new Map<string, Parser>([
 const CONTENT_TYPES = [...PARSERS.keys()].join(", ");
 
 function readMessage(field: Field): string {
-  const message = normalise(readText(field, "message")).replace(/[^\P{Cc}\n\t]/gu, "").trim();
+  const message = normalise(readText(field, "message")).trim();
   if (isBlank(message)) throw unprocessable("message", "is empty; write something to send");
   return bounded("message", message, MAX_MESSAGE_LENGTH);
 }
 
 function readNickname(field: Field): string {
-  const nickname = normalise(readText(field, "nickname"))
-    .replace(/\s+/gu, " ").replace(/\p{Cc}/gu, "").trim();
+  const nickname = normalise(readText(field, "nickname")).replace(/\s+/gu, " ").trim();
   return isBlank(nickname) ? "anonymous" : bounded("nickname", nickname, MAX_NICKNAME_LENGTH);
 }
 
@@ -119,8 +144,12 @@ function readText(field: Field, name: string): string {
   return value;
 }
 
+/** Removes controls before all else, lest they part what belongs together. */
 function normalise(text: string): string {
-  return text.toWellFormed().normalize("NFC").replace(/\r\n?/g, "\n");
+  return text.toWellFormed()
+    .replace(/[^\P{Cc}\t\n\r]/gu, "")
+    .replace(/\r\n?/g, "\n")
+    .normalize("NFC");
 }
 
 /** Whether nothing of the text would be seen: only space and invisible characters. */
@@ -144,6 +173,15 @@ function unprocessable(field: string, problem: string): HttpError {
   });
 }
 
+/** What reading a body ends with when the client hangs up or garbles the transfer. */
+const BROKEN_TRANSFER = [
+  Deno.errors.BadResource,
+  Deno.errors.ConnectionAborted,
+  Deno.errors.ConnectionReset,
+  Deno.errors.Http,
+  Deno.errors.UnexpectedEof,
+];
+
 /** Reads a body up to {@linkcode MAX_BODY_BYTES}, whatever content-length says. */
 async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   const announced = Number(request.headers.get("content-length"));
@@ -157,8 +195,8 @@ async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
       chunks.push(chunk);
     }
   } catch (error) {
-    if (error instanceof HttpError) throw error;
-    // The client hung up, or broke the transfer: there is most likely nobody to tell.
+    if (!BROKEN_TRANSFER.some((kind) => error instanceof kind)) throw error;
+    // The client hung up: there is most likely nobody to tell.
     throw new HttpError(STATUS_CODE.BadRequest, "The body ended early; send it whole.");
   }
   const body = new Uint8Array(length);

@@ -41,6 +41,20 @@ const SETTINGS = {
     about: "address to listen on; 0.0.0.0 to let others in",
     parse: (text) => /^[\w.:%-]+$/.test(text) ? text : undefined,
   },
+  messageLog: {
+    placeholder: "URL",
+    default: "sqlite:chat.db",
+    takes: "sqlite:PATH or memory:",
+    about: "where messages are kept: sqlite:PATH, or memory: for not on disk",
+    parse: (text) => /^(memory:|sqlite:.+)$/.test(text) ? text : undefined,
+  },
+  keep: {
+    placeholder: "N",
+    default: 10_000,
+    takes: "a whole number from 1 to 10000000",
+    about: "messages kept for resume and history",
+    parse: wholeNumber(1, 10_000_000),
+  },
   heartbeat: {
     placeholder: "SECONDS",
     default: 15,

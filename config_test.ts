@@ -11,6 +11,8 @@ Deno.test("parseConfig() has a default for every setting", () => {
   assertEquals(read([]), {
     port: 4567,
     hostname: "127.0.0.1",
+    messageLog: "sqlite:chat.db",
+    keep: 10_000,
     heartbeat: 15,
     allowOrigin: [],
     title: "Simple Chat",
@@ -58,6 +60,9 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     [["--port", "--verbose"], {}, 'received "--verbose"'],
     [[], { PORT: "x" }, 'PORT must be a whole number from 0 to 65535, received "x"'],
     [["--heartbeat", "0"], {}, "--heartbeat must be a whole number from 1 to 3600"],
+    [["--message-log", "chat.db"], {}, "--message-log must be sqlite:PATH or memory:"],
+    [["--message-log", "sqlite:"], {}, "--message-log must be sqlite:PATH or memory:"],
+    [["--keep", "0"], {}, "--keep must be a whole number from 1 to 10000000"],
     [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
     [["--title", " "], {}, '--title must be text of 1 to 80 characters, received " "'],
     [["--title", "x".repeat(81)], {}, "--title must be text of 1 to 80 characters"],

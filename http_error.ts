@@ -4,7 +4,11 @@
  * place; its text tells the person what to change.
  */
 
-import { type ErrorStatus, STATUS_TEXT } from "@std/http/status";
+import { type ErrorStatus, STATUS_CODE, STATUS_TEXT } from "@std/http/status";
+import { KeyConflictError, LogUnavailableError } from "./message_log/mod.ts";
+
+/** After this time a client may try a log again that could not be used. */
+const LOG_RETRY_S = 5;
 
 /** What goes with a refusal beside its status and sentence. */
 export interface HttpErrorOptions {
@@ -37,4 +41,27 @@ export class HttpError extends Error {
       headers: { ...headers, "content-type": "application/problem+json" },
     });
   }
+}
+
+/** The refusal that an error amounts to; 500 for one that should not be. */
+export function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof KeyConflictError) {
+    return new HttpError(
+      STATUS_CODE.UnprocessableEntity,
+      'The field "key" belongs to a message with another text; give every message its own.',
+      { field: "key" },
+    );
+  }
+  if (error instanceof LogUnavailableError) {
+    return new HttpError(
+      STATUS_CODE.ServiceUnavailable,
+      "The server can't use its message log just now; nothing was stored. Try again later.",
+      { headers: { "retry-after": String(LOG_RETRY_S) } },
+    );
+  }
+  return new HttpError(
+    STATUS_CODE.InternalServerError,
+    "The server failed at this request; its terminal says why. Try again.",
+  );
 }

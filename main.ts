@@ -1,24 +1,31 @@
 /**
- * A chat over server-sent events: config → hub → routes → serve → shutdown.
+ * A chat over server-sent events: config → message log → hub → routes → serve →
+ * shutdown.
  *
- * `GET /` is the page, `GET /chat` the stream of messages, `POST /chat` takes
- * one. docs/protocol.md has the contract.
+ * `GET /` is the page, `GET /chat` the stream of messages or their history,
+ * `POST /chat` takes one. docs/protocol.md has the contract.
  */
 
 import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
-import { ChatHub, type ReaderController } from "./chat_hub.ts";
-import { readPost, stamp } from "./chat_message.ts";
+import { ChatHub, type Reader } from "./chat_hub.ts";
+import { readPost } from "./chat_message.ts";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
-import { HttpError } from "./http_error.ts";
+import { sendHistory } from "./history.ts";
+import { toHttpError } from "./http_error.ts";
+import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
 import { loadPage, servePageFile } from "./page.ts";
-import { greeting, requestLine, startError } from "./terminal.ts";
+import { readStart } from "./replay.ts";
+import { dispatch, type Route } from "./router.ts";
+import { greeting, requestError, requestLine, startError } from "./terminal.ts";
 import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/mod.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
 const TCP_BACKLOG = 4096;
 /** Streams that have not ended this long after a signal are cut: their readers do not read. */
 const SHUTDOWN_DEADLINE_MS = 800;
+/** What a stream takes in before it stops asking for further pages of the log. */
+const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
 /** On every response. The page loads nothing from elsewhere and nobody frames it. */
 const SECURITY_HEADERS = Object.entries({
@@ -39,6 +46,7 @@ const STREAM_HEADERS = {
 
 /** What the routes need: one room and its settings. */
 export interface HandlerOptions {
+  readonly log: MessageLog;
   readonly hub: ChatHub;
   readonly config: Config;
 }
@@ -49,26 +57,21 @@ export type Handler = (
   info?: Deno.ServeHandlerInfo<Deno.NetAddr>,
 ) => Promise<Response>;
 
-type Route = (request: Request) => Response | Promise<Response>;
-type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>;
-
 /** The application, as a function from request to response. */
-export async function createHandler({ hub, config }: HandlerOptions): Promise<Handler> {
-  const routes = new Map<string, ReadonlyMap<string, Route>>();
+export async function createHandler({ log, hub, config }: HandlerOptions): Promise<Handler> {
+  const chat = new Map<string, Route>([
+    ["GET", (request) => isJson(request) ? sendHistory(request, log) : openStream(request, hub)],
+    ["POST", (request) => postMessage(request, log, config)],
+  ]);
+  if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
+  const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
   for (const [path, file] of await loadPage(config)) {
     routes.set(path, new Map([["GET", (request) => servePageFile(request, file)]]));
   }
-  routes.set(
-    "/chat",
-    new Map<string, Route>([
-      ["GET", (request) => openStream(request, hub)],
-      ["POST", (request) => postMessage(request, hub, config)],
-    ]),
-  );
 
   return async (request, info) => {
     const start = performance.now();
-    const response = await dispatch(request, routes, config).catch(onError);
+    const response = await dispatch(request, routes).catch(onError);
     for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
@@ -79,74 +82,77 @@ export async function createHandler({ hub, config }: HandlerOptions): Promise<Ha
   };
 }
 
-async function dispatch(request: Request, routes: Routes, config: Config): Promise<Response> {
-  const path = URL.parse(request.url)?.pathname ?? "this address";
-  const methods = routes.get(path);
-  if (!methods) {
-    throw new HttpError(
-      STATUS_CODE.NotFound,
-      `There is nothing at ${path}; the page is at / and its messages at /chat.`,
-    );
-  }
-  const route = methods.get(request.method === "HEAD" ? "GET" : request.method);
-  if (route) return await route(request);
-  const allow = [...methods.keys()].join(", ").replace("GET", "GET, HEAD");
-  if (request.method === "OPTIONS" && config.allowOrigin.length > 0) return preflight(allow);
-  throw new HttpError(
-    STATUS_CODE.MethodNotAllowed,
-    `${path} does not take ${request.method}; use ${allow}.`,
-    { headers: { allow } },
-  );
+function isJson(request: Request): boolean {
+  return accepts(request, "text/event-stream", "application/json") === "application/json";
 }
 
 /** `GET /chat`: a stream whose controller the hub has until the reader leaves. */
 function openStream(request: Request, hub: ChatHub): Response {
+  const start = readStart(request);
   if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
-  let reader: ReaderController;
+  let reader: Reader;
   const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => hub.join(reader = controller),
+    start: (controller) => hub.join(reader = controller, start),
+    pull: () => hub.pull(reader),
     cancel: () => hub.leave(reader),
-  });
+  }, STREAM_BUFFER);
   return new Response(stream, { headers: STREAM_HEADERS });
 }
 
-/** `POST /chat`: body → post → message → every reader. */
-async function postMessage(request: Request, hub: ChatHub, config: Config): Promise<Response> {
+/** `POST /chat`: body → post → log. The log tells the hub, so posting never waits for readers. */
+async function postMessage(request: Request, log: MessageLog, config: Config): Promise<Response> {
   checkOrigin(request, config.allowOrigin);
-  const message = stamp(await readPost(request), new Date());
-  hub.publish([message]);
-  // Only a browser that submits the form itself would rather have a page than JSON.
-  return accepts(request, "application/json", "text/html") === "text/html"
-    ? new Response(null, { status: STATUS_CODE.SeeOther, headers: { location: "/" } })
-    : Response.json(message, { status: STATUS_CODE.Created });
+  const { entry, repeated } = await log.append(await readPost(request));
+  if (isNavigation(request)) {
+    return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location: "/" } });
+  }
+  return new Response(`${entry.json}\n`, {
+    status: repeated ? STATUS_CODE.OK : STATUS_CODE.Created,
+    headers: { "content-type": "application/json" },
+  });
 }
 
-/** The one place where an error becomes an answer: a refusal in full, a fault of ours not at all. */
+/** Whether a browser submits the form itself. Some tell only at trustworthy addresses. */
+function isNavigation(request: Request): boolean {
+  const mode = request.headers.get("sec-fetch-mode");
+  if (mode) return mode === "navigate";
+  return accepts(request, "application/json", "text/html") === "text/html";
+}
+
+/** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */
 function onError(error: unknown): Response {
-  if (error instanceof HttpError) return error.toResponse();
-  console.error("Cannot answer a request:", error);
-  return new HttpError(
-    STATUS_CODE.InternalServerError,
-    "The server failed at this request; its terminal says why. Try again.",
-  ).toResponse();
+  const refusal = toHttpError(error);
+  if (refusal.status >= 500) console.error(requestError(error));
+  return refusal.toResponse();
 }
 
 /** Listens until SIGINT or SIGTERM, then ends every stream and stops. */
 async function serve(config: Config): Promise<void> {
-  const hub = new ChatHub({ heartbeatMs: config.heartbeat * 1000 });
-  const { port, hostname } = config;
+  const log = openMessageLog(config.messageLog, config);
+  const hub = new ChatHub({ log, heartbeatMs: config.heartbeat * 1000 });
+  const handler = await createHandler({ log, hub, config });
+  const posts = new Set<Promise<Response>>();
   const server = Deno.serve({
-    port,
-    hostname,
+    port: config.port,
+    hostname: config.hostname,
     tcpBacklog: TCP_BACKLOG,
     onListen: ({ port }) => console.log(greeting(config, port)),
-  }, await createHandler({ hub, config }));
+  }, (request, info) => {
+    const response = handler(request, info);
+    if (request.method === "POST") {
+      posts.add(response);
+      response.finally(() => posts.delete(response));
+    }
+    return response;
+  });
 
   const stop = async () => {
     setTimeout(() => Deno.exit(0), SHUTDOWN_DEADLINE_MS);
-    const finished = server.shutdown();
     hub.close();
-    await finished;
+    // Before the server: its shutdown breaks off the bodies that are still being read.
+    await Promise.allSettled(posts);
+    await server.shutdown();
+    await log[Symbol.asyncDispose]();
     Deno.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);

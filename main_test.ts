@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { ChatHub } from "./chat_hub.ts";
 import { parseConfig } from "./config.ts";
 import { createHandler, type Handler } from "./main.ts";
+import { LogUnavailableError, openMessageLog } from "./message_log/mod.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
 const ORIGIN = "http://localhost:4567";
@@ -11,21 +12,38 @@ const ORIGIN = "http://localhost:4567";
 /** A room of its own for a test, with the flags given. */
 async function openRoom(...flags: string[]) {
   const config = parseConfig(flags, () => undefined);
-  const hub = new ChatHub({ heartbeatMs: config.heartbeat * 1000 });
-  const handler = await createHandler({ hub, config });
+  const log = openMessageLog("memory:", config);
+  const hub = new ChatHub({ log, heartbeatMs: config.heartbeat * 1000 });
+  const handler = await createHandler({ log, hub, config });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
+    log,
     hub,
     ask,
     post: (body: BodyInit, headers: HeadersInit = {}) =>
       ask("/chat", { method: "POST", body, headers }),
-    read: async () => new EventReader(await ask("/chat")),
-    [Symbol.dispose]: () => hub.close(),
+    read: async (path = "/chat", headers: HeadersInit = {}) =>
+      new EventReader(await ask(path, { headers })),
+    async [Symbol.asyncDispose]() {
+      hub.close();
+      await log[Symbol.asyncDispose]();
+    },
   };
 }
 
 function form(fields: Record<string, string>): URLSearchParams {
   return new URLSearchParams(fields);
+}
+
+/** Replaces a method until it is disposed of. */
+function replaced<Name extends string>(
+  object: Record<Name, unknown>,
+  name: Name,
+  method: (...args: never[]) => unknown,
+): Disposable {
+  const original = object[name];
+  object[name] = method;
+  return { [Symbol.dispose]: () => void (object[name] = original) };
 }
 
 /** Checks a refusal to the letter of RFC 9457 and returns its detail. */
@@ -41,7 +59,7 @@ async function assertProblem(response: Response, status: number, field?: string)
 }
 
 Deno.test("GET / is the page, and every file it names is there", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const response = await room.ask("/");
   assertEquals(response.status, 200);
   assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
@@ -61,7 +79,7 @@ Deno.test("GET / is the page, and every file it names is there", async () => {
 });
 
 Deno.test("GET / and all its files are under 40 KB before compression", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const html = await (await room.ask("/")).text();
   const paths = new Set(["/"]);
   for (const [, path] of html.matchAll(/(?:href|src)="(\/[^"]+\.[a-z]+)"/g)) paths.add(path);
@@ -71,7 +89,7 @@ Deno.test("GET / and all its files are under 40 KB before compression", async ()
 });
 
 Deno.test("--title is the page's title and heading, as text", async () => {
-  using room = await openRoom("--title", "Q&A <b>$&</b>");
+  await using room = await openRoom("--title", "Q&A <b>$&</b>");
   const html = await (await room.ask("/")).text();
   assertStringIncludes(html, "<title>Q&amp;A &lt;b&gt;$&amp;&lt;/b&gt;</title>");
   assertStringIncludes(html, "<h1>Q&amp;A &lt;b&gt;$&amp;&lt;/b&gt;</h1>");
@@ -80,7 +98,7 @@ Deno.test("--title is the page's title and heading, as text", async () => {
 });
 
 Deno.test("GET / answers 304 to whoever has the page already", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const first = await room.ask("/");
   await first.body?.cancel();
   const etag = first.headers.get("etag")!;
@@ -95,7 +113,7 @@ Deno.test("GET / answers 304 to whoever has the page already", async () => {
 });
 
 Deno.test("GET finds nothing but the page's files and the chat", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   for (
     const path of [
       "/index.html",
@@ -115,7 +133,7 @@ Deno.test("GET finds nothing but the page's files and the chat", async () => {
 });
 
 Deno.test("every response carries the security headers", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const { etag } = Object.fromEntries((await room.ask("/")).headers);
   const responses = [
     await room.ask("/"),
@@ -140,7 +158,7 @@ Deno.test("every response carries the security headers", async () => {
 });
 
 Deno.test("HEAD answers as GET does, without a body and without a reader", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   for (const path of ["/", "/chat.css", "/chat"]) {
     const response = await room.ask(path, { method: "HEAD" });
     const { headers } = await room.ask(path);
@@ -152,7 +170,7 @@ Deno.test("HEAD answers as GET does, without a body and without a reader", async
 });
 
 Deno.test("a method that a path does not take is a 405 that says which it takes", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const cases = [
     ["/chat", "DELETE", "GET, HEAD, POST"],
     ["/chat", "OPTIONS", "GET, HEAD, POST"],
@@ -167,7 +185,7 @@ Deno.test("a method that a path does not take is a 405 that says which it takes"
 });
 
 Deno.test("GET /chat is a stream that no proxy may hold back", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const { status, headers, body } = await room.ask("/chat", { headers: { accept: "*/*" } });
   assertEquals(status, 200);
   assertEquals(headers.get("content-type"), "text/event-stream; charset=utf-8");
@@ -177,17 +195,18 @@ Deno.test("GET /chat is a stream that no proxy may hold back", async () => {
 });
 
 Deno.test("GET /chat begins with retry and the number of readers", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   await using ann = await room.read();
   const retry = (await ann.next())!.retry!;
   assert(retry >= 2000 && retry <= 4000);
+  assertMatch((await ann.next())!.id!, /^\d+-0$/);
   assertEquals(await ann.next(), { event: "online", data: "1" });
   await using ben = await room.read();
   assertEquals(await ben.nextOf("online"), "2");
 });
 
 Deno.test("GET /chat streams a posted message to every reader", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   await using ann = await room.read();
   await using ben = await room.read();
   const posted = await room.post(form({ nickname: "ann", message: "hi" }));
@@ -197,8 +216,92 @@ Deno.test("GET /chat streams a posted message to every reader", async () => {
   assertEquals(await ben.nextMessage(), message);
 });
 
+Deno.test("GET /chat continues after Last-Event-ID, before since, before the last 50", async () => {
+  await using room = await openRoom();
+  const ids: string[] = [];
+  for (let n = 0; n < 60; n++) {
+    ids.push((await (await room.post(form({ message: `${n}` }))).json()).id);
+  }
+  const cases: [path: string, headers: HeadersInit, first: string][] = [
+    ["/chat", {}, "10"],
+    ["/chat", { "last-event-id": "" }, "10"],
+    ["/chat?since=all", {}, "0"],
+    [`/chat?since=${ids[2]}`, {}, "3"],
+    [`/chat?since=${ids[2]}`, { "last-event-id": ids[40] }, "41"],
+    ["/chat?since=none", {}, "new"],
+    [`/chat?since=${ids[59]}`, {}, "new"],
+  ];
+  const readers = await Promise.all(cases.map(([path, headers]) => room.read(path, headers)));
+  for (const reader of readers.slice(-2)) await reader.nextOf("online");
+  await room.post(form({ message: "new" }));
+  for (const [n, reader] of readers.entries()) {
+    await using _ = reader;
+    assertEquals((await reader.nextMessage()).message, cases[n][2], String(cases[n]));
+  }
+});
+
+Deno.test("GET /chat tells of a gap where the cursor is too old, unknown or malformed", async () => {
+  await using room = await openRoom("--keep", "5");
+  const { id } = await (await room.post(form({ message: "first" }))).json();
+  for (let n = 0; n < 9; n++) await room.post(form({ message: `${n}` }));
+  const cases: [path: string, headers: HeadersInit, missed: number | null][] = [
+    [`/chat?since=${id}`, {}, 4],
+    ["/chat", { "last-event-id": id }, 4],
+    ["/chat?since=1-1", {}, null],
+    ["/chat", { "last-event-id": "42" }, null],
+    ["/chat?since=nonsense", { "last-event-id": "\u00fc" }, null],
+  ];
+  for (const [path, headers, missed] of cases) {
+    await using reader = await room.read(path, headers);
+    await reader.next();
+    assertEquals(await reader.next(), { event: "gap", data: JSON.stringify({ missed }) });
+    assertEquals((await reader.nextMessage()).message, "4");
+  }
+});
+
+Deno.test("GET /chat refuses a since or before that is none", async () => {
+  await using room = await openRoom();
+  for (const since of ["", "latest", "1", "1-", "-1-1", "1-1 ", "1e3-0", "1-1-1"]) {
+    const response = await room.ask(`/chat?since=${encodeURIComponent(since)}`);
+    assertStringIncludes(await assertProblem(response, 400), "all or none");
+  }
+  const headers = { accept: "application/json" };
+  const response = await room.ask("/chat?before=all", { headers });
+  assertStringIncludes(await assertProblem(response, 400), "before");
+});
+
+Deno.test("GET /chat as JSON is the history, with the same since", async () => {
+  await using room = await openRoom("--keep", "200");
+  const headers = { accept: "application/json" };
+  const ask = async (query: string) => {
+    const response = await room.ask(`/chat${query}`, { headers });
+    assertEquals(response.status, 200);
+    assertEquals(response.headers.get("content-type"), "application/json");
+    const messages: { message: string }[] = await response.json();
+    return {
+      texts: messages.map(({ message }) => message),
+      gap: response.headers.get("chat-gap"),
+    };
+  };
+  assertEquals(await ask("?since=all"), { texts: [], gap: null });
+  const ids: string[] = [];
+  for (let n = 0; n < 300; n++) {
+    ids.push((await (await room.post(form({ message: `${n}` }))).json()).id);
+  }
+  const texts = ids.map((_, n) => `${n}`);
+  assertEquals(await ask(""), { texts: texts.slice(-50), gap: null });
+  assertEquals(await ask("?since=all"), { texts: texts.slice(-200), gap: null });
+  assertEquals(await ask("?since=none"), { texts: [], gap: null });
+  assertEquals(await ask(`?since=${ids[297]}`), { texts: ["298", "299"], gap: null });
+  assertEquals(await ask(`?since=${ids[89]}`), { texts: texts.slice(-200), gap: "10" });
+  assertEquals(await ask("?since=1-1"), { texts: texts.slice(-200), gap: "unknown" });
+  assertEquals(await ask(`?before=${ids[200]}`), { texts: texts.slice(150, 200), gap: null });
+  assertEquals(await ask(`?before=${ids[110]}`), { texts: texts.slice(100, 110), gap: null });
+  assertEquals(room.hub.readers, 0);
+});
+
 Deno.test("GET /chat forgets a reader that leaves, at once", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const leaving = await room.read();
   await using staying = await room.read();
   assertEquals(room.hub.readers, 2);
@@ -209,12 +312,13 @@ Deno.test("GET /chat forgets a reader that leaves, at once", async () => {
 });
 
 Deno.test("POST /chat stamps the message and answers it as JSON", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const before = Date.now();
   const response = await room.post(form({ nickname: "ann", message: "hi" }));
   assertEquals(response.status, 201);
   assertMatch(response.headers.get("content-type")!, /^application\/json/);
-  const { time, timestamp, ...rest } = await response.json();
+  const { id, time, timestamp, ...rest } = await response.json();
+  assertMatch(id, /^\d{13}-1$/);
   assertEquals(rest, { nickname: "ann", message: "hi" });
   const date = new Date(time);
   assertEquals(date.toISOString(), time);
@@ -223,7 +327,7 @@ Deno.test("POST /chat stamps the message and answers it as JSON", async () => {
 });
 
 Deno.test("POST /chat reads forms, multipart forms and JSON alike", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const fields = { nickname: "ann", message: "a & b = ü 👋" };
   const multipart = new FormData();
   for (const [name, value] of Object.entries(fields)) multipart.set(name, value);
@@ -243,17 +347,25 @@ Deno.test("POST /chat reads forms, multipart forms and JSON alike", async () => 
 });
 
 Deno.test("POST /chat answers a browser's plain form with a redirect to the page", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   await using ann = await room.read();
   const accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
-  const response = await room.post(form({ message: "no script" }), { accept });
-  assertEquals(response.status, 303);
-  assertEquals(response.headers.get("location"), "/");
-  assertEquals((await ann.nextMessage()).message, "no script");
+  const cases: [headers: HeadersInit, status: number][] = [
+    [{ accept }, 303],
+    [{ accept, "sec-fetch-mode": "navigate" }, 303],
+    [{ accept, "sec-fetch-mode": "cors" }, 201],
+    [{ accept: "*/*" }, 201],
+  ];
+  for (const [headers, status] of cases) {
+    const response = await room.post(form({ message: String(status) }), headers);
+    assertEquals(response.status, status);
+    assertEquals(response.headers.get("location"), status === 303 ? "/" : null);
+    assertEquals((await ann.nextMessage()).message, String(status));
+  }
 });
 
 Deno.test("POST /chat carries every text through unchanged", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   await using ann = await room.read();
   const texts = [
     "two\nlines\n\nand four",
@@ -276,12 +388,14 @@ Deno.test("POST /chat carries every text through unchanged", async () => {
 });
 
 Deno.test("POST /chat normalises text at the edge", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const cases: [posted: Record<string, unknown>, kept: Record<string, string>][] = [
     [{ message: "a\r\nb\rc" }, { message: "a\nb\nc" }],
     [{ message: " \n padded \n " }, { message: "padded" }],
     [{ message: "cafe\u0301" }, { message: "café" }],
     [{ message: "a\u0000b\u0007c\u007fd\u0085e" }, { message: "abcde" }],
+    [{ message: "e\u0000\u0301 a\r\u0000\nb" }, { message: "\u00e9 a\nb" }],
+    [{ message: "hi", nickname: "a \u0000 b" }, { nickname: "a b" }],
     [{ message: "half \ud83d pair" }, { message: "half \ufffd pair" }],
     [{ message: "hi", nickname: "  two \r\n lines\tand\u2028more " }, {
       nickname: "two lines and more",
@@ -302,8 +416,56 @@ Deno.test("POST /chat normalises text at the edge", async () => {
   }
 });
 
+Deno.test("POST /chat takes a post with the same key once", async () => {
+  await using room = await openRoom();
+  const fields = { nickname: "ann", message: "hi" };
+  const first = await room.post(form({ ...fields, key: "k1" }));
+  assertEquals(first.status, 201);
+  const message = await first.json();
+  const json = { "content-type": "application/json" };
+  const repeats = [
+    await room.post(form({ ...fields, key: "k1" })),
+    await room.post(JSON.stringify({ ...fields, key: "k1" }), json),
+    await room.post(form(fields), { "idempotency-key": "k1" }),
+    await room.post(form({ ...fields, key: "k1" }), { "idempotency-key": "other" }),
+  ];
+  for (const repeat of repeats) {
+    assertEquals(repeat.status, 200);
+    assertEquals(await repeat.json(), message);
+  }
+  const conflict = await room.post(form({ message: "other text", key: "k1" }));
+  assertStringIncludes(await assertProblem(conflict, 422, "key"), "another text");
+  const plain = await room.post(form({ ...fields, key: "k1" }), { accept: "text/html" });
+  assertEquals(plain.status, 303);
+  assertEquals((await room.log.latest(50)).entries.length, 1);
+});
+
+Deno.test("a log that can't be used is a 503 that says when to come back", async () => {
+  const printed: unknown[] = [];
+  using _error = replaced(console, "error", (line: unknown) => printed.push(line));
+  await using room = await openRoom();
+  const reason = new LogUnavailableError("The log", { cause: new Error("disk full") });
+  room.log.append = () => Promise.reject(reason);
+  room.log.latest = () => Promise.reject(reason);
+  const responses = [
+    await room.post(form({ message: "hi" })),
+    await room.ask("/chat", { headers: { accept: "application/json" } }),
+  ];
+  for (const response of responses) {
+    assertEquals(response.headers.get("retry-after"), "5");
+    assertStringIncludes(await assertProblem(response, 503), "nothing was stored");
+  }
+  assertEquals(printed.length, 2);
+  assertStringIncludes(String(printed[0]), "The log: disk full");
+  // An EventSource that is refused never comes back: it is sent away with a retry.
+  await using reader = await room.read();
+  assertEquals(Object.keys((await reader.next())!), ["retry"]);
+  assertEquals(Object.keys((await reader.next())!), ["retry"]);
+  assertEquals(await reader.next(), undefined);
+});
+
 Deno.test("POST /chat refuses a field it can't take and names it", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   await using ann = await room.read();
   const json = { "content-type": "application/json" };
   const file = new FormData();
@@ -317,6 +479,8 @@ Deno.test("POST /chat refuses a field it can't take and names it", async () => {
     }],
     [form({ message: "x".repeat(4001) }), "message", "4,001 characters; the most is 4,000"],
     [form({ message: "hi", nickname: "n".repeat(41) }), "nickname", "the most is 40"],
+    [form({ message: "hi", key: "k".repeat(101) }), "key", "the most is 100"],
+    ['{"message": "hi", "key": 7}', "key", "is not text", json],
     ['{"message": 7}', "message", "is not text", json],
     ['{"message": "hi", "nickname": ["ann"]}', "nickname", "is not text", json],
     ['{"__proto__": {"message": "hi"}}', "message", "is empty", json],
@@ -332,7 +496,7 @@ Deno.test("POST /chat refuses a field it can't take and names it", async () => {
 });
 
 Deno.test("POST /chat takes broken percent-encoding for what it says", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const type = { "content-type": "application/x-www-form-urlencoded" };
   for (const [body, text] of [["message=100%", "100%"], ["message=%zz%41%ff", "%zzA\ufffd"]]) {
     const response = await room.post(body, type);
@@ -342,7 +506,7 @@ Deno.test("POST /chat takes broken percent-encoding for what it says", async () 
 });
 
 Deno.test("POST /chat refuses a body that is not what its type says", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const cases: [body: BodyInit, type: string][] = [
     ["{", "application/json"],
     ["", "application/json"],
@@ -353,6 +517,11 @@ Deno.test("POST /chat refuses a body that is not what its type says", async () =
     ["hi", "multipart/form-data"],
     ["hi", "multipart/form-data; boundary=x"],
     ["--x\r\nbroken", "multipart/form-data; boundary=x"],
+    [
+      '--x\r\nContent-Disposition: form-data; name="message"\r\n\r\nhi\r\n' +
+      '--x\r\nContent-Disposition: form-data; name="nickname"\r\n\r\nann--',
+      'multipart/form-data; boundary="x"',
+    ],
   ];
   for (const [body, type] of cases) {
     const response = await room.post(body, { "content-type": type });
@@ -361,7 +530,7 @@ Deno.test("POST /chat refuses a body that is not what its type says", async () =
 });
 
 Deno.test("POST /chat refuses another content type and says which it takes", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   for (const type of ["text/plain", "application/xml", "application/jsonx", ";", "constructor"]) {
     const response = await room.post("hi", { "content-type": type });
     assertStringIncludes(response.headers.get("accept-post")!, "application/json");
@@ -372,7 +541,7 @@ Deno.test("POST /chat refuses another content type and says which it takes", asy
 });
 
 Deno.test("POST /chat refuses a body over 64 KiB, announced or not", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const type = "application/x-www-form-urlencoded";
   const announced = { "content-type": type, "content-length": String(64 * 1024 + 1) };
   assertStringIncludes(
@@ -393,16 +562,16 @@ Deno.test("POST /chat refuses a body over 64 KiB, announced or not", async () =>
 });
 
 Deno.test("POST /chat takes a body that breaks off as the client's fault", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const broken = new ReadableStream<Uint8Array>({
-    pull: (controller) => controller.error(new Error("connection reset")),
+    pull: (controller) => controller.error(new Deno.errors.BadResource("hung up")),
   });
   const response = await room.post(broken, { "content-type": "application/json" });
   await assertProblem(response, 400);
 });
 
 Deno.test("POST /chat refuses pages of other sites", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const refused: HeadersInit[] = [
     { "sec-fetch-site": "cross-site" },
     { "sec-fetch-site": "same-site", origin: "http://localhost:3000" },
@@ -411,6 +580,7 @@ Deno.test("POST /chat refuses pages of other sites", async () => {
     { origin: "http://localhost:3000" },
     { origin: "null" },
     { origin: "not an origin" },
+    { origin: "file://" },
   ];
   for (const headers of refused) {
     const response = await room.post(form({ message: "forged" }), {
@@ -425,6 +595,7 @@ Deno.test("POST /chat refuses pages of other sites", async () => {
     { "sec-fetch-site": "none" },
     { origin: ORIGIN },
     { origin: "https://localhost:4567" },
+    { origin: "https://example.com", host: "EXAMPLE.com:443" },
   ];
   for (const headers of welcome) {
     const response = await room.post(form({ message: "hi" }), {
@@ -436,7 +607,7 @@ Deno.test("POST /chat refuses pages of other sites", async () => {
 });
 
 Deno.test("--allow-origin lets the pages it names read and post, and no others", async () => {
-  using room = await openRoom("--allow-origin", "https://a.example,https://b.example");
+  await using room = await openRoom("--allow-origin", "https://a.example,https://b.example");
   const origin = "https://b.example";
   const headers = { origin, "sec-fetch-site": "cross-site" };
   const posted = await room.post(form({ message: "hi" }), headers);
@@ -459,14 +630,25 @@ Deno.test("--allow-origin lets the pages it names read and post, and no others",
 });
 
 Deno.test("without --allow-origin no page of another site may read", async () => {
-  using room = await openRoom();
+  await using room = await openRoom();
   const response = await room.ask("/chat", { headers: { origin: "https://a.example" } });
   assertEquals(response.headers.get("access-control-allow-origin"), null);
 });
 
+Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal", async () => {
+  const printed: unknown[] = [];
+  using _error = replaced(console, "error", (line: unknown) => printed.push(line));
+  await using room = await openRoom();
+  room.log.append = () => Promise.reject(new Error("a secret"));
+  const response = await room.post(form({ message: "hi" }));
+  const detail = await assertProblem(response, 500);
+  assert(!detail.includes("secret"));
+  assertStringIncludes(String(printed), "a secret");
+});
+
 Deno.test("a request that has no address is refused, not failed at", async () => {
-  using room = await openRoom();
-  const ask: Handler = await createHandler({ hub: room.hub, config: parseConfig([], () => "") });
+  await using room = await openRoom();
+  const ask: Handler = await createHandler({ ...room, config: parseConfig([], () => "") });
   const request = new Request(ORIGIN);
   Object.defineProperty(request, "url", { value: "http://[/chat" });
   await assertProblem(await ask(request), 404);

@@ -62,8 +62,9 @@ export async function loadPage(
   { title, heartbeat }: Pick<Config, "title" | "heartbeat">,
 ): Promise<ReadonlyMap<string, PageFile>> {
   const scripts = Object.entries(SCRIPTS);
-  // Fetched at once, rather than one after the other as each imports the next.
-  const preloads = scripts.map(([name]) => `<link rel="modulepreload" href="/${name}.js">`);
+  // chat.js asks for most of them; those that they ask for in turn need not wait for that.
+  const preloads = scripts.filter(([name]) => !`./chat.js${chat}`.includes(`./${name}.js`))
+    .map(([name]) => `<link rel="modulepreload" href="/${name}.js">`);
   const page = html
     .replaceAll("Simple Chat", () => escapeHtml(title))
     .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
@@ -72,7 +73,7 @@ export async function loadPage(
     .replace(INDENTATION, "");
   const files: [path: string, type: string, text: string][] = [
     ["/", "text/html; charset=utf-8", page],
-    ["/chat.css", "text/css; charset=utf-8", withoutComments(css)],
+    ["/chat.css", "text/css; charset=utf-8", compact(css).replace(/ ?([{:,]) /g, "$1")],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",
@@ -82,7 +83,7 @@ export async function loadPage(
     ...scripts.map(([name, text]): [string, string, string] => [
       `/${name}.js`,
       "text/javascript; charset=utf-8",
-      withoutComments(text),
+      compact(text),
     ]),
   ];
   return new Map(
@@ -104,14 +105,16 @@ export function servePageFile(request: Request, { text, type, etag }: PageFile):
 }
 
 /**
- * Leaves out what only readers of the source need: comments in the style of ours (block comments,
- * lines of their own) and indentation. They are half of the page.
+ * Leaves out what only readers of the source need: comments in the style of ours (block comments and
+ * lines of their own), indentation, and line breaks beside brackets and behind commas and semicolons,
+ * where `deno fmt` puts most of them. That is half of the page. Nothing else is touched.
  */
-function withoutComments(source: string): string {
+function compact(source: string): string {
   return source
     .replace(/\/\*[^]*?\*\//g, "")
     .replace(/^\s*\/\/.*$/gm, "")
-    .replace(INDENTATION, "");
+    .replace(INDENTATION, "")
+    .replace(/(?<=[{([,;])\n|\n(?=[})\]])/g, "");
 }
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };

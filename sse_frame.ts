@@ -4,16 +4,23 @@
  * are ours, so none holds a line break: JSON escapes those of a message.
  */
 
-import type { ChatMessage } from "./chat_message.ts";
+import type { LogEntry } from "./message_log/mod.ts";
 
-/** A message as an event without a name, its JSON on one `data` line. */
-export function messageFrame(message: ChatMessage): string {
-  return `data: ${JSON.stringify(message)}\n\n`;
+/** Messages as events without a name, each with its id and its JSON on one `data` line. */
+export function messageFrames(entries: readonly LogEntry[]): string {
+  let frames = "";
+  for (const { id, json } of entries) frames += `id: ${id}\ndata: ${json}\n\n`;
+  return frames;
 }
 
-/** An event with a name; it never moves a reader's cursor. */
-export function eventFrame(name: "online" | "ping", data: number | object): string {
+/** An event with a name. It has no id, so it never moves a reader's cursor. */
+export function eventFrame(name: "gap" | "online" | "ping", data: number | object): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** A cursor without an event: the reader remembers it and hears nothing. */
+export function cursorFrame(id: string): string {
+  return `id: ${id}\n\n`;
 }
 
 /** How long a reader waits before it comes back, in milliseconds. */

@@ -3,20 +3,27 @@
  * `--verbose`, and why it can't start. Texts only; main.ts prints them.
  */
 
-import { bold, cyan, dim, green, red, yellow } from "@std/fmt/colors";
+import { bold, cyan, dim, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import { type Config, ConfigError } from "./config.ts";
+import { LogUnavailableError } from "./message_log/mod.ts";
+
+// Colours are for a person at a terminal, not for a file.
+if (!Deno.stdout.isTerminal()) setColorEnabled(false);
 
 /** What is printed once the server listens; the first line says where to go. */
-export function greeting({ hostname }: Config, port: number): string {
+export function greeting({ hostname, messageLog }: Config, port: number): string {
   const everywhere = hostname === "0.0.0.0" || hostname === "::";
-  const local = everywhere || hostname === "127.0.0.1" || hostname === "::1";
+  const local = everywhere || ["127.0.0.1", "::1", "localhost"].includes(hostname);
   const lines = [`The chat is at ${link(local ? "localhost" : hostname, port)}`];
   if (everywhere) {
     lines.push(...networkAddresses().map((address) => `For others: ${link(address, port)}`));
   } else if (local) {
     lines.push(dim("Only this machine can reach it; --hostname 0.0.0.0 lets others in."));
   }
-  return [...lines, dim("Ctrl+C stops it.")].join("\n");
+  const kept = messageLog === "memory:"
+    ? "Messages are kept in memory and end with the server."
+    : `Messages are kept in ${messageLog.slice("sqlite:".length)}.`;
+  return [...lines, dim(`${kept} Ctrl+C stops it.`)].join("\n");
 }
 
 /** A request and its answer on one line. The path alone: a query may hold what someone wrote. */
@@ -32,6 +39,15 @@ export function requestLine(
   return `${dim(time)} ${status} ${request.method} ${path} ${dim(`${tookMs.toFixed(1)} ms`)} ${
     dim(address)
   }`;
+}
+
+/** What a request failed at. Of a log that is out of reach, its reason says it all. */
+export function requestError(error: unknown): string {
+  const known = error instanceof LogUnavailableError ? error.cause : undefined;
+  const text = known instanceof Error
+    ? `${(error as Error).message}: ${known.message}`
+    : Deno.inspect(error);
+  return `${red("Cannot answer a request:")} ${text}`;
 }
 
 /** Why the server does not start, on one line, with the setting to change. */

@@ -21,7 +21,7 @@ export class Attention {
     this.#toggle.hidden = false;
     this.#toggle.addEventListener("click", () => this.#switch());
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.#count(0);
+      if (!document.hidden) this.#count(0);
     });
   }
 

@@ -9,7 +9,6 @@ import { keep, recall } from "./store.js";
 
 /** The server's limits, in Unicode code points, and how near them the counter appears. */
 const LIMITS = { nickname: { most: 40, warn: 5 }, message: { most: 4000, warn: 200 } };
-const MOST_ROWS = 8;
 
 export class Composer {
   #form = find("form", HTMLFormElement);
@@ -38,7 +37,6 @@ export class Composer {
       this.#form.requestSubmit();
     });
     for (const name of /** @type {FieldName[]} */ (["nickname", "message"])) this.#count(name);
-    this.#fit();
   }
 
   /**
@@ -89,7 +87,6 @@ export class Composer {
     else keep("draft", this.#message.value, "sessionStorage");
     this.showProblem(name, "");
     this.#count(name);
-    this.#fit();
   }
 
   /** @param {FieldName} name */
@@ -107,12 +104,6 @@ export class Composer {
     const left = this.#left(name);
     const words = left < 0 ? `${-left} too many` : left <= LIMITS[name].warn ? `${left} left` : "";
     find(`#${name}-count`, HTMLElement).textContent = words;
-  }
-
-  /** Browsers without `field-sizing` get a row a line. */
-  #fit() {
-    if (CSS.supports("field-sizing", "content")) return;
-    this.#message.rows = Math.min(this.#message.value.split("\n").length, MOST_ROWS);
   }
 }
 

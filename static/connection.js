@@ -63,12 +63,16 @@ export class Connection {
   }
 
   /**
-   * Begins after a message, or with the latest ones. Does nothing if it has begun.
+   * Begins after a message, or with the latest ones. If it has begun, somebody is looking: a wait
+   * ends now, and one missing heartbeat is reason enough to reconnect.
    *
    * @param {string} [cursor]
    */
   start(cursor) {
-    if (this.#watch !== undefined) return;
+    if (this.#watch !== undefined) {
+      if (!this.#source || this.#silence > 1.2 * this.#heartbeatMs) this.#open();
+      return;
+    }
     this.#cursor = cursor;
     this.#failures = 0;
     // By the clock, not by a timeout from the last event: timers stand still while a computer sleeps.
@@ -82,12 +86,6 @@ export class Connection {
     this.#close();
     clearInterval(this.#watch);
     this.#watch = undefined;
-  }
-
-  /** Somebody is looking: a wait ends now, and a missing heartbeat is reason enough to reconnect. */
-  check() {
-    if (this.#watch === undefined) return;
-    if (!this.#source || this.#silence > 1.2 * this.#heartbeatMs) this.#open();
   }
 
   /** The network has changed: whatever was open may be dead. */

@@ -19,9 +19,12 @@ const CLOSING = new Map([[")", "("], ["]", "["], ["}", "{"]]);
  * @param {string} b
  */
 export function compareIds(a, b) {
-  const [aTime, aSequence] = a.split("-").map(Number);
-  const [bTime, bSequence] = b.split("-").map(Number);
-  return aTime - bTime || aSequence - bSequence;
+  return parseInt(a) - parseInt(b) || sequenceOf(a) - sequenceOf(b);
+}
+
+/** @param {string} id */
+function sequenceOf(id) {
+  return Number(id.slice(id.indexOf("-") + 1));
 }
 
 /**

@@ -12,7 +12,7 @@ import { Connection } from "./connection.js";
  * catch up, and everything behind that cursor follows.
  *
  * @typedef {{ type: "join", heartbeatMs: number, cursor?: string }
- *   | { type: "leave" | "check" | "reconnect" }
+ *   | { type: "leave" | "reconnect" }
  * } TabRequest
  */
 
@@ -36,10 +36,11 @@ export class SharedStream {
    */
   #answer(port, request) {
     if (request.type === "leave") return this.#leave(port);
-    if (request.type !== "join") return this.#connection?.[request.type]();
+    if (request.type !== "join") return this.#connection?.reconnect();
     this.#connection ??= new Connection(request.heartbeatMs, (event) => {
       for (const each of this.#ports) each.postMessage(event);
     });
+    // Before the port is there: the status must be the first it hears, for its cursor.
     this.#connection.start(request.cursor);
     this.#ports.add(port);
     port.postMessage({ ...this.#connection.status, joined: true });

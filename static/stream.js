@@ -59,14 +59,9 @@ export class Stream {
     addEventListener("online", () => this.#ask("reconnect"));
     addEventListener("offline", () => this.#ask("reconnect"));
     addEventListener("pagehide", () => this.#ask("leave"));
-    // Back from the browser's cache or from a freeze: what was said meanwhile did not arrive.
+    // Back from the browser's cache: what was said meanwhile did not arrive.
     addEventListener("pageshow", ({ persisted }) => persisted && this.#join());
-    document.addEventListener("resume", () => this.#join());
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "hidden") return;
-      this.#ask("check");
-      this.#join();
-    });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#join());
   }
 
   #join() {
@@ -111,7 +106,7 @@ export class Stream {
     return port;
   }
 
-  /** @param {"leave" | "check" | "reconnect"} type */
+  /** @param {"leave" | "reconnect"} type */
   #ask(type) {
     this.#port?.postMessage({ type });
   }

@@ -30,8 +30,8 @@ export class Transcript {
   #outbox;
   /** In log order. @type {{ message: ChatMessage, element: HTMLElement }[]} */
   #entries = [];
-  /** Not drawn yet. @type {Map<string, { message: ChatMessage, isNew: boolean }>} */
-  #queue = new Map();
+  /** Not drawn yet. @type {ChatMessage[]} */
+  #queue = [];
   /** Not shown, since they may be those that are being sent. @type {Map<string, ChatMessage>} */
   #held = new Map();
   /** The ids of entries and queue. @type {Set<string>} */
@@ -69,16 +69,15 @@ export class Transcript {
    */
   add(messages, isHistory) {
     if (isHistory && this.#ids.size === 0) this.#beginsHere = messages.length < PAGE_SIZE;
-    const isDetached = this.#isDetached;
+    const lastId = this.#isDetached ? this.#lastId : undefined;
     for (const message of messages) {
       const { id } = message;
       if (!this.#isMissing(message)) continue;
-      const isNew = !isHistory && !this.#outbox.isOwn(id);
-      if (isDetached && compareIds(id, this.#lastId) > 0) {
-        // It comes with the others that are cut off.
-        if (compareIds(id, this.#newestId) > 0 && isNew) this.#unseen++;
-      } else this.#enqueue(message, isNew);
-      if (compareIds(id, this.#newestId) > 0) this.#newestId = id;
+      const isNewest = compareIds(id, this.#newestId) > 0;
+      if (isNewest) this.#newestId = id;
+      if (isNewest && !isHistory && !this.#atEnd && !this.#outbox.isOwn(id)) this.#unseen++;
+      // What is behind a part that was cut off comes back together with it.
+      if (!lastId || compareIds(id, lastId) < 0) this.#enqueue(message);
     }
     this.#updateButton();
     this.#scheduleFrame();
@@ -135,7 +134,7 @@ export class Transcript {
 
   /** Whether the newest messages have been cut off. */
   get #isDetached() {
-    return this.#queue.size === 0 && this.#entries.length > 0 && this.#lastId !== this.#newestId;
+    return this.#queue.length === 0 && this.#entries.length > 0 && this.#lastId !== this.#newestId;
   }
 
   /** Whether a message is neither here nor held. */
@@ -146,13 +145,13 @@ export class Transcript {
     return false;
   }
 
-  #enqueue(/** @type {ChatMessage} */ message, /** @type {boolean} */ isNew) {
+  #enqueue(/** @type {ChatMessage} */ message) {
     this.#ids.add(message.id);
-    this.#queue.set(message.id, { message, isNew });
+    this.#queue.push(message);
   }
 
   #scheduleFrame() {
-    if (this.#frame !== undefined || this.#queue.size === 0) return;
+    if (this.#frame !== undefined || this.#queue.length === 0) return;
     const draw = () => {
       cancelAnimationFrame(request);
       clearTimeout(this.#frame);
@@ -165,51 +164,36 @@ export class Transcript {
   }
 
   #drawAll() {
-    if (this.#queue.size > 0) this.#draw(this.#queue.size);
+    if (this.#queue.length > 0) this.#draw(this.#queue.length);
   }
 
   #draw(/** @type {number} */ most) {
-    this.#skipUnreadable();
-    const batch = [...this.#queue.values()].slice(0, most);
+    // What would be cut off at once is not drawn at all.
+    if (this.#atEnd && this.#queue.length > MOST_ENTRIES) {
+      const latest = this.#queue.slice(-MOST_ENTRIES);
+      this.#clear();
+      latest.forEach((message) => this.#enqueue(message));
+    }
     this.#keepView(() => {
-      for (const { message, isNew } of batch) {
-        this.#queue.delete(message.id);
-        this.#insert(message);
-        if (isNew && !this.#atEnd) this.#unseen++;
-      }
+      for (const message of this.#queue.splice(0, most)) this.#insert(message);
       this.#trim(this.#isNearBeginning);
     });
     this.#updateButton();
-    if (this.#queue.size === 0) this.#loadMore();
-  }
-
-  /** More than the page holds has come at once: what would be cut off is not drawn at all. */
-  #skipUnreadable() {
-    if (!this.#atEnd || this.#queue.size <= MOST_ENTRIES) return;
-    const latest = [...this.#queue.values()].slice(-MOST_ENTRIES);
-    this.#clear();
-    for (const { message, isNew } of latest) this.#enqueue(message, isNew);
+    if (this.#queue.length === 0) this.#loadMore();
   }
 
   #insert(/** @type {ChatMessage} */ message) {
-    let index = this.#entries.length;
-    // Nearly always the last; older ones come in the order of the log, so they are found at once.
-    let low = 0;
-    if (index > 0 && compareIds(message.id, this.#lastId) < 0) {
-      while (low < index) {
-        const middle = (low + index) >> 1;
-        if (compareIds(this.#entries[middle].message.id, message.id) < 0) low = middle + 1;
-        else index = middle;
-      }
-    }
-    const entry = { message, element: makeEntry(message, this.#outbox.isOwn(message.id)) };
+    const { id } = message;
+    const index = 1 +
+      this.#entries.findLastIndex(({ message }) => compareIds(message.id, id) < 0);
+    const entry = { message, element: makeEntry(message, this.#outbox.isOwn(id)) };
     const next = this.#entries[index];
     if (next) next.element.before(entry.element);
     else this.#list.append(entry.element);
     this.#entries.splice(index, 0, entry);
     this.#fit(index);
     if (next) this.#fit(index + 1);
-    if (this.#mark?.id === message.id) this.#placeMark(entry);
+    if (this.#mark?.id === id) this.#placeMark(entry);
   }
 
   #fit(/** @type {number} */ index) {
@@ -232,11 +216,7 @@ export class Transcript {
     const range = document.createRange();
     if (isNearBeginning) {
       // What is still to be drawn belongs behind what has just been cut off.
-      for (const [id, { isNew }] of this.#queue) {
-        this.#ids.delete(id);
-        if (isNew) this.#unseen++;
-      }
-      this.#queue.clear();
+      for (const { id } of this.#queue.splice(0)) this.#ids.delete(id);
       range.setStartAfter(/** @type {Node} */ (this.#entries.at(-1)?.element));
       range.setEnd(this.#list, this.#list.childNodes.length);
     } else {
@@ -328,7 +308,7 @@ export class Transcript {
   #clear() {
     this.#entries = [];
     this.#ids.clear();
-    this.#queue.clear();
+    this.#queue = [];
     this.#list.replaceChildren();
     this.#beginsHere = false;
   }

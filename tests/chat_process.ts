@@ -1,7 +1,13 @@
 /** The program as a user starts it, in a process of its own, with what it prints. */
 
 const MAIN = new URL("../main.ts", import.meta.url).href;
-const PERMISSIONS = ["--allow-net", "--allow-env=PORT,CHAT_*", "--allow-sys=networkInterfaces"];
+const PERMISSIONS = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env=PORT,CHAT_*",
+  "--allow-sys=networkInterfaces",
+];
 
 /** How a process ended and what it printed. */
 export interface Ended {
@@ -32,9 +38,9 @@ export class ChatProcess implements AsyncDisposable {
     this.#output = output;
   }
 
-  /** Starts the program and waits for its first line. */
-  static async start(args: string[] = ["--port", "0"]): Promise<ChatProcess> {
-    const process = command(args).spawn();
+  /** Starts the program, with its log in memory unless told otherwise, and waits for its first line. */
+  static async start(args: string[] = []): Promise<ChatProcess> {
+    const process = command(["--port", "0", "--message-log", "memory:", ...args]).spawn();
     const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
     let line = "";
     const reader = first.getReader();

@@ -7,6 +7,12 @@ import { EventReader } from "./event_reader.ts";
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 const READERS = 5000;
 
+/** A folder of its own for a test. */
+async function newFolder() {
+  const path = await Deno.makeTempDir();
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
 Deno.test("the first line printed says where to go", { ignore }, async () => {
   await using chat = await ChatProcess.start();
   assertMatch(chat.firstLine, /^The chat is at http:\/\/localhost:\d+$/);
@@ -54,7 +60,7 @@ Deno.test("a start that can't be is one clear line", { ignore }, async () => {
 });
 
 Deno.test("--verbose logs requests and never what was said", { ignore }, async () => {
-  await using chat = await ChatProcess.start(["--port", "0", "--verbose"]);
+  await using chat = await ChatProcess.start(["--verbose"]);
   const url = `http://127.0.0.1:${chat.port}/chat`;
   const body = new URLSearchParams({ nickname: "SECRETNAME", message: "SECRETTEXT" });
   await (await fetch(`${url}?message=SECRETQUERY`, { method: "POST", body })).body?.cancel();
@@ -77,6 +83,57 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     assertEquals(output.split("\n").length, 4, output);
   });
 }
+
+Deno.test(
+  "SIGTERM lets a post in flight be answered, and keeps its message",
+  { ignore },
+  async () => {
+    await using folder = await newFolder();
+    const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
+    await using chat = await ChatProcess.start(flags);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: chat.port });
+    const send = (text: string) => connection.write(new TextEncoder().encode(text));
+    await send(
+      "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+        "Content-Length: 10\r\n\r\nmessage",
+    );
+    await (await fetch(`http://127.0.0.1:${chat.port}/`)).body?.cancel();
+    const ended = chat.stop("SIGTERM");
+    await send("=hi");
+    const answer = await new Response(connection.readable).text();
+    assertStringIncludes(answer, "HTTP/1.1 201");
+    assertEquals((await ended).code, 0);
+    await using again = await ChatProcess.start(flags);
+    await using reader = new EventReader(await fetch(`http://127.0.0.1:${again.port}/chat`));
+    assertEquals((await reader.nextMessage()).message, "hi");
+  },
+);
+
+Deno.test(
+  "SIGTERM cuts readers that do not read and posts that do not go on",
+  { ignore },
+  async () => {
+    await using chat = await ChatProcess.start();
+    const connections = [];
+    for (const request of ["GET /chat?since=all", "POST /chat"]) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: chat.port });
+      const head = `${request} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+      const rest = request.startsWith("POST") ? "Content-Length: 10\r\n\r\n{" : "\r\n";
+      await connection.write(new TextEncoder().encode(head + rest));
+      connections.push(connection);
+    }
+    // More than the kernel and Deno take for a reader that does not read.
+    const body = new URLSearchParams({ message: "👋".repeat(4000) });
+    for (let n = 0; n < 600; n++) {
+      const response = await fetch(`http://127.0.0.1:${chat.port}/chat`, { method: "POST", body });
+      await response.body?.cancel();
+    }
+    const { code, tookMs } = await chat.stop("SIGTERM");
+    assertEquals(code, 0);
+    assert(tookMs < 1000, `took ${tookMs} ms`);
+    for (const connection of connections) connection.close();
+  },
+);
 
 Deno.test(`SIGTERM ends ${READERS} streams in under a second, each with a retry`, {
   ignore,

@@ -27,13 +27,19 @@ export function checkOrigin(request: Request, allowed: readonly string[]): void 
   const site = request.headers.get("sec-fetch-site");
   const isOwn = site
     ? site === "same-origin" || site === "none"
-    : !origin || URL.parse(origin)?.host === request.headers.get("host");
+    : !origin || isSameHost(origin, request.headers.get("host"));
   if (isOwn) return;
   throw new HttpError(
     STATUS_CODE.Forbidden,
     `A page of another site (${origin ?? site}) may not post here; ` +
       "start the server with --allow-origin and that site's origin to let it.",
   );
+}
+
+/** Whether an origin is at the host that a request was sent to, by the origin's own scheme. */
+function isSameHost(origin: string, host: string | null): boolean {
+  const from = URL.parse(origin);
+  return Boolean(from?.host) && from?.host === URL.parse(`${from?.protocol}//${host}`)?.host;
 }
 
 /** Lets the page of an allowed origin read the answer; without such origins nothing changes. */
@@ -45,16 +51,18 @@ export function setCorsHeaders(
   if (allowed.length === 0) return;
   headers.append("vary", "origin");
   const origin = request.headers.get("origin");
-  if (origin && allowed.includes(origin)) headers.set("access-control-allow-origin", origin);
+  if (!origin || !allowed.includes(origin)) return;
+  headers.set("access-control-allow-origin", origin);
+  headers.set("access-control-expose-headers", "accept-post, chat-gap, retry-after");
 }
 
 /** The answer to a browser that asks before it sends another site's request (Fetch, section 3.2.2). */
-export function preflight(methods: string): Response {
+export function preflight(): Response {
   return new Response(null, {
     status: STATUS_CODE.NoContent,
     headers: {
-      "access-control-allow-methods": methods,
-      "access-control-allow-headers": "content-type, last-event-id",
+      "access-control-allow-methods": "GET, HEAD, POST",
+      "access-control-allow-headers": "content-type, idempotency-key, last-event-id",
       "access-control-max-age": String(PREFLIGHT_MAX_AGE_S),
     },
   });

@@ -18,3 +18,5 @@ export const green: (str: string) => string = untyped.green;
 export const yellow: (str: string) => string = untyped.yellow;
 /** Cyan text. */
 export const cyan: (str: string) => string = untyped.cyan;
+/** Switches all colours on or off. */
+export const setColorEnabled: (value: boolean) => void = untyped.setColorEnabled;

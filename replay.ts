@@ -1,0 +1,114 @@
+/**
+ * The log as readers get it when they join: pages of frames. Readers that come
+ * back together, after a restart say, get the same bytes: a page is read and
+ * encoded once for all of them.
+ */
+
+import { STATUS_CODE } from "@std/http/status";
+import { parseId } from "./chat_message.ts";
+import { HttpError } from "./http_error.ts";
+import type { LogPage, MessageLog } from "./message_log/mod.ts";
+import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
+
+/** Full pages are kept up to this many bytes together; a page has 64 messages at most. */
+const MAX_FULL_BYTES = 16 * 1024 * 1024;
+/** Pages at the log's end are kept for this many different starts. */
+const MAX_AT_END = 64;
+
+/** Where a reader begins: after a cursor, with all that is kept, or with the last messages. */
+export type Start = { readonly since: string | undefined } | { readonly latest: number };
+
+/** What a newcomer gets. */
+const LATEST_COUNT = 50;
+/** Unknown to every log, so that a reader with it is told of a gap. */
+const UNKNOWN_CURSOR = "0-0";
+
+/**
+ * Where a request begins to read: the `Last-Event-ID` header counts before
+ * `?since=`, which is an id, `all` or `none`; without either, the last messages.
+ * A header that is no id is an unknown cursor rather than an error: an
+ * EventSource that is refused never comes back (HTML, section 9.2.3).
+ *
+ * @throws {HttpError} 400 for any other `since`.
+ */
+export function readStart(request: Request): Start {
+  const lastEventId = request.headers.get("last-event-id");
+  if (lastEventId) return { since: parseId(lastEventId) ? lastEventId : UNKNOWN_CURSOR };
+  const since = new URL(request.url).searchParams.get("since");
+  if (since === null) return { latest: LATEST_COUNT };
+  if (since === "none") return { latest: 0 };
+  if (since === "all") return { since: undefined };
+  if (parseId(since)) return { since };
+  throw new HttpError(
+    STATUS_CODE.BadRequest,
+    `The parameter "since" must be the id of a message, all or none, received "${since}".`,
+  );
+}
+
+/** A page of the log, encoded. */
+export interface ReplayPage extends Pick<LogPage, "cursor" | "more"> {
+  /** Its messages, behind a `gap` event if some before them are lost; never empty. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Pages of one log, each encoded once. */
+export class Replay {
+  readonly #encoder = new TextEncoder();
+  readonly #log: MessageLog;
+  /** Pages that follow a cursor and have others behind them: what is in them never changes. */
+  readonly #full = new Map<string, ReplayPage>();
+  #fullBytes = 0;
+  /** All other pages, and those being read: they are true until the log grows. */
+  readonly #atEnd = new Map<string, Promise<ReplayPage>>();
+
+  constructor(log: MessageLog) {
+    this.#log = log;
+  }
+
+  /**
+   * The page at `start`, with everything in it that was published before the call.
+   *
+   * @throws {LogUnavailableError} If the log can't be read.
+   */
+  async read(start: Start): Promise<ReplayPage> {
+    const name = JSON.stringify(start);
+    const known = this.#full.get(name) ?? this.#atEnd.get(name);
+    if (known) return known;
+    const reading = this.#read(start, name);
+    if (this.#atEnd.size >= MAX_AT_END) this.#atEnd.clear();
+    this.#atEnd.set(name, reading);
+    try {
+      return await reading;
+    } catch (error) {
+      this.#atEnd.delete(name);
+      throw error;
+    }
+  }
+
+  /** Forgets the pages that no longer end with the log. */
+  grown(): void {
+    this.#atEnd.clear();
+  }
+
+  async #read(start: Start, name: string): Promise<ReplayPage> {
+    const { entries, missed, cursor, more } = "latest" in start
+      ? await this.#log.latest(start.latest)
+      : await this.#log.since(start.since);
+    const frames = (missed === 0 ? "" : eventFrame("gap", { missed })) +
+      (entries.length > 0 ? messageFrames(entries) : cursorFrame(cursor));
+    const page = { bytes: this.#encoder.encode(frames), cursor, more };
+    const follows = "since" in start && start.since !== undefined && missed === 0;
+    if (follows && more) this.#keep(name, page);
+    return page;
+  }
+
+  #keep(name: string, page: ReplayPage): void {
+    this.#full.set(name, page);
+    this.#fullBytes += page.bytes.length;
+    for (const [oldest, { bytes }] of this.#full) {
+      if (this.#fullBytes <= MAX_FULL_BYTES) break;
+      this.#full.delete(oldest);
+      this.#fullBytes -= bytes.length;
+    }
+  }
+}
