@@ -55,9 +55,9 @@ export class Transcript {
       this.showEnd();
       this.#log.focus();
     });
-    // The box of the page gets lower when a keyboard opens, the list higher when text is enlarged.
+    // The box gets lower when a keyboard opens, what is in it higher when text is enlarged.
     const observer = new ResizeObserver(() => this.#atEnd && this.#scrollToEnd());
-    for (const element of [this.#log, this.#list]) observer.observe(element);
+    for (const element of [this.#log, ...this.#log.children]) observer.observe(element);
     document.addEventListener("visibilitychange", () => this.#drawAll());
   }
 

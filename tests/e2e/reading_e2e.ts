@@ -298,7 +298,7 @@ Deno.test("a notification and a sound come when hidden, and only if asked for", 
   await ann.see("unasked");
   assertEquals(await calls(), []);
   await ann.look(true);
-  await ann.page.getByRole("button", { name: "Notify me" }).click();
+  await ann.page.getByRole("button", { name: "Notify" }).click();
   await post(chat.url, "visible");
   await ann.see("visible");
   assertEquals(await calls(), ["asked"]);
@@ -306,7 +306,7 @@ Deno.test("a notification and a sound come when hidden, and only if asked for", 
   await post(chat.url, "hidden");
   await ann.see("hidden");
   assertEquals(await calls(), ["asked", "sound", "ben: hidden"]);
-  await ann.page.getByRole("button", { name: "Notify me", pressed: true }).click();
+  await ann.page.getByRole("button", { name: "Notify", pressed: true }).click();
   await post(chat.url, "off again");
   await ann.see("off again");
   assertEquals((await calls()).length, 3);
