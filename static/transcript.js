@@ -13,15 +13,17 @@ import { fitEntry, makeEntry } from "./entry.js";
 import { fetchMessages, PAGE_SIZE } from "./history.js";
 import { compareIds } from "./message.js";
 
-/** Messages in the page. */
+/** Messages in the page; to cut off many at once is as dear as one, since all others move. */
 const MOST_ENTRIES = 1000;
-/** Messages drawn in one frame, so that ten thousand at once do not stop the page. */
-const FRAME_ENTRIES = 50;
+const KEPT_ENTRIES = 900;
+/** Messages drawn at a time, so that ten thousand at once do not stop the page. */
+const MOST_DRAWN = 50;
+const DRAW_INTERVAL_MS = 80;
 /** So near the end the reader is at the end; so near the beginning, older messages are fetched. */
 const END_PX = 48;
 const BEGINNING_PX = 300;
-/** Hidden pages have no frames. */
-const HIDDEN_FRAME_MS = 200;
+/** Longer than drawing takes, for screen readers to see that it was busy. */
+const BUSY_MS = 200;
 
 export class Transcript {
   #log = find("[role=log]", HTMLElement);
@@ -43,7 +45,8 @@ export class Transcript {
   #unseen = 0;
   #isLoading = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #frame;
+  #timer;
+  #drawnAt = 0;
   /** The line before what is new. @type {{ id: string, element: HTMLElement } | undefined} */
   #mark;
 
@@ -80,7 +83,7 @@ export class Transcript {
       if (!lastId || compareIds(id, lastId) < 0) this.#enqueue(message);
     }
     this.#updateButton();
-    this.#scheduleFrame();
+    this.#scheduleDraw();
   }
 
   /** Whether a message has its place here, rather than in what older messages would bring. */
@@ -106,7 +109,7 @@ export class Transcript {
   set isBusy(/** @type {boolean} */ isBusy) {
     if (isBusy) this.#log.ariaBusy = "true";
     // Once they are drawn, and a screen reader has seen them while busy.
-    else setTimeout(() => this.#log.ariaBusy = String(this.#isLoading), HIDDEN_FRAME_MS);
+    else setTimeout(() => this.#log.ariaBusy = String(this.#isLoading), BUSY_MS);
   }
 
   /** The outbox knows more: shows whose messages are whose, and what had been held. */
@@ -150,17 +153,15 @@ export class Transcript {
     this.#queue.push(message);
   }
 
-  #scheduleFrame() {
-    if (this.#frame !== undefined || this.#queue.length === 0) return;
-    const draw = () => {
-      cancelAnimationFrame(request);
-      clearTimeout(this.#frame);
-      this.#frame = undefined;
-      this.#draw(FRAME_ENTRIES);
-      this.#scheduleFrame();
-    };
-    const request = requestAnimationFrame(draw);
-    this.#frame = setTimeout(draw, HIDDEN_FRAME_MS);
+  /** At once, unless it has just drawn: each time costs a layout of the whole list. */
+  #scheduleDraw() {
+    if (this.#timer !== undefined || this.#queue.length === 0) return;
+    const delay = Math.max(0, this.#drawnAt + DRAW_INTERVAL_MS - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#draw(MOST_DRAWN);
+      this.#scheduleDraw();
+    }, delay);
   }
 
   #drawAll() {
@@ -168,9 +169,10 @@ export class Transcript {
   }
 
   #draw(/** @type {number} */ most) {
+    this.#drawnAt = performance.now();
     // What would be cut off at once is not drawn at all.
     if (this.#atEnd && this.#queue.length > MOST_ENTRIES) {
-      const latest = this.#queue.slice(-MOST_ENTRIES);
+      const latest = this.#queue.slice(-KEPT_ENTRIES);
       this.#clear();
       latest.forEach((message) => this.#enqueue(message));
     }
@@ -207,11 +209,10 @@ export class Transcript {
 
   /** Cuts off what is too much, at the end that the reader is farther from. */
   #trim(/** @type {boolean} */ isNearBeginning) {
-    const excess = this.#entries.length - MOST_ENTRIES;
-    if (excess <= 0) return;
+    if (this.#entries.length <= MOST_ENTRIES) return;
     const cut = isNearBeginning
-      ? this.#entries.splice(MOST_ENTRIES)
-      : this.#entries.splice(0, excess);
+      ? this.#entries.splice(KEPT_ENTRIES)
+      : this.#entries.splice(0, this.#entries.length - KEPT_ENTRIES);
     for (const { message } of cut) this.#ids.delete(message.id);
     const range = document.createRange();
     if (isNearBeginning) {
