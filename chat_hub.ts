@@ -13,6 +13,12 @@ import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 /** Where a reader's frames go in. */
 export type Reader = ReadableStreamDefaultController<Uint8Array>;
 
+/**
+ * The queuing strategy of readers' streams: it counts bytes, and a reader that
+ * catches up is given no further page while more than this waits for it.
+ */
+export const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
+
 type Timer = ReturnType<typeof setTimeout>;
 
 /** Options for {@linkcode ChatHub}. */
@@ -21,6 +27,10 @@ export interface ChatHubOptions {
   readonly log: MessageLog;
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
+  /** Bytes that may wait for one reader; see {@linkcode STREAM_BUFFER}. */
+  readonly maxBufferBytes: number;
+  /** Called with the address of a reader whose stream was ended: it did not keep up. */
+  readonly onSlowReader?: (address: string) => void;
 }
 
 /** A reader that is still reading the log. */
@@ -36,8 +46,26 @@ const MIN_RETRY_MS = 2000;
 const RETRY_STEPS = 2001;
 /** Coprime to RETRY_STEPS and near its golden section: successive readers land far apart. */
 const RETRY_STRIDE = 1237;
+/**
+ * A fan-out reaches this many readers in one turn of the event loop. Deno writes
+ * to about so many sockets (tokio's 61 tasks) before it runs JavaScript again, so
+ * each slice is out when the next is due, and the posts that have come meanwhile
+ * are answered and gathered in between. Were all readers served in one turn, a
+ * post would wait behind a thousand writes, and each would cost a fan-out.
+ */
+const SLICE = 64;
+/**
+ * The last page a newcomer gets is written in pieces of this size: a connection
+ * keeps a buffer as large as its largest write for as long as it is open.
+ */
+const PIECE_BYTES = 2048;
 /** The number of readers is told at most this often. */
 const PRESENCE_INTERVAL_MS = 1000;
+
+/** Why the stream of a reader that did not keep up was ended. */
+export class SlowReaderError extends Error {
+  override readonly name = "SlowReaderError";
+}
 
 /**
  * All readers of one log.
@@ -48,6 +76,8 @@ const PRESENCE_INTERVAL_MS = 1000;
  * - A message is encoded once, and all readers get the same bytes.
  * - A reader that reads the log is given the next page when it has room for it,
  *   so it neither holds up nor is held up by the others.
+ * - No more than `maxBufferBytes` wait for a reader. One that does not keep up is
+ *   ended and its memory freed at once; it can resume from its cursor.
  * - A reader that left, or whose stream broke, is forgotten at once and never
  *   keeps a message from the others.
  * - Timers run only while somebody reads; closing the hub ends them and every
@@ -67,7 +97,7 @@ const PRESENCE_INTERVAL_MS = 1000;
  * const stream = new ReadableStream<Uint8Array>({
  *   start: (reader) => hub.join(reader, { latest: 50 }),
  *   pull: (reader) => hub.pull(reader),
- * });
+ * }, STREAM_BUFFER);
  * const { value } = await stream.getReader().read();
  * assertStringIncludes(new TextDecoder().decode(value), "retry: ");
  * ```
@@ -75,24 +105,35 @@ const PRESENCE_INTERVAL_MS = 1000;
 export class ChatHub implements Disposable {
   readonly #encoder = new TextEncoder();
   readonly #heartbeatMs: number;
+  readonly #maxBufferBytes: number;
+  readonly #onSlowReader: (address: string) => void;
   readonly #replay: Replay;
   readonly #subscription: Disposable;
   readonly #catchingUp = new Map<Reader, CatchUp>();
   /** With the id of the last message each has. */
   readonly #arriving = new Map<Reader, string>();
   readonly #live = new Set<Reader>();
-  /** What the log emitted since the last fan-out. */
+  readonly #addresses = new WeakMap<Reader, string>();
+  #slowReaders = 0;
+  /** What the log emitted, and the events to tell, since the last fan-out began. */
   #gathered: LogEntry[] = [];
-  #fanOut: ReturnType<typeof setImmediate> | undefined;
+  #events = "";
+  /** The fan-out that is going out: its bytes, and the readers that do not have them yet. */
+  #chunk = new Uint8Array();
+  #receivers: Iterator<Reader, undefined> | undefined;
+  /** Runs while a fan-out is going out, or is about to. */
+  #turn: ReturnType<typeof setImmediate> | undefined;
   #heartbeat: Timer | undefined;
   /** Runs for PRESENCE_INTERVAL_MS after the number of readers was told. */
   #presencePause: Timer | undefined;
-  #presenceChanged = false;
+  #toldReaders = 0;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
-  constructor({ log, heartbeatMs }: ChatHubOptions) {
+  constructor({ log, heartbeatMs, maxBufferBytes, onSlowReader = () => {} }: ChatHubOptions) {
     this.#heartbeatMs = heartbeatMs;
+    this.#maxBufferBytes = maxBufferBytes;
+    this.#onSlowReader = onSlowReader;
     this.#replay = new Replay(log);
     this.#subscription = log.subscribe((batch) => this.#publish(batch));
   }
@@ -102,12 +143,21 @@ export class ChatHub implements Disposable {
     return this.#catchingUp.size + this.#arriving.size + this.#live.size;
   }
 
-  /** Registers a reader that begins at `start`; its `retry` goes out at once. */
-  join(reader: Reader, start: Start): void {
+  /** How many readers were ended because they did not keep up. */
+  get slowReaders(): number {
+    return this.#slowReaders;
+  }
+
+  /**
+   * Registers a reader that begins at `start`; its `retry` goes out at once. Its
+   * address is for `onSlowReader`.
+   */
+  join(reader: Reader, start: Start, address = "unknown"): void {
     this.#catchingUp.set(reader, { start });
+    this.#addresses.set(reader, address);
     if (this.#closed) return this.#end(reader);
     this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
-    this.#send(reader, this.#retry());
+    this.#enqueue(reader, this.#retry());
   }
 
   /**
@@ -133,8 +183,10 @@ export class ChatHub implements Disposable {
   close(): void {
     this.#closed = true;
     this.#subscription[Symbol.dispose]();
-    clearImmediate(this.#fanOut);
-    this.#sendGathered();
+    while (this.#turn !== undefined) {
+      clearImmediate(this.#turn);
+      this.#advance(Infinity);
+    }
     this.#stopTimers();
     for (const readers of [this.#catchingUp.keys(), this.#arriving.keys(), this.#live]) {
       for (const reader of readers) this.#end(reader);
@@ -147,27 +199,71 @@ export class ChatHub implements Disposable {
 
   #publish(batch: readonly LogEntry[]): void {
     this.#gathered.push(...batch);
-    this.#fanOut ??= setImmediate(() => this.#sendGathered());
+    this.#fanOutSoon();
   }
 
-  /** The fan-out: what the log emitted since the last goes to all in one chunk. */
-  #sendGathered(): void {
-    this.#fanOut = undefined;
+  /** Sends an event to all that have the whole log, with the next fan-out. */
+  #tell(frame: string): void {
+    this.#events += frame;
+    this.#fanOutSoon();
+  }
+
+  /** A turn later, when the posts that brought the messages have been answered. */
+  #fanOutSoon(): void {
+    this.#turn ??= setImmediate(() => this.#advance(SLICE));
+  }
+
+  /** Goes on with the fan-out that is going out, or begins one, by so many readers. */
+  #advance(count: number): void {
+    this.#turn = undefined;
+    this.#receivers ??= this.#begin();
+    for (; count > 0; count--) {
+      const { done, value: reader } = this.#receivers.next();
+      if (done) {
+        this.#receivers = undefined;
+        break;
+      }
+      this.#send(reader, this.#chunk);
+    }
+    if (this.#receivers || this.#gathered.length > 0 || this.#events !== "") this.#fanOutSoon();
+  }
+
+  /** Makes one chunk of what was gathered, and returns the readers to get it. */
+  #begin(): Iterator<Reader, undefined> {
     const entries = this.#gathered;
-    if (entries.length === 0) return;
+    const events = this.#events;
     this.#gathered = [];
+    this.#events = "";
+    this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
+    if (entries.length === 0) return this.#current();
     this.#replay.grown();
-    const bytes = this.#encoder.encode(messageFrames(entries));
-    for (const reader of this.#live) this.#send(reader, bytes);
+    this.#admit(entries, events);
+    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
+    return this.#live.values();
+  }
+
+  /** Those that have the whole log. */
+  *#current(): Generator<Reader, undefined> {
+    yield* this.#live;
+    yield* this.#arriving.keys();
+  }
+
+  /**
+   * Lets those that arrived take part in a fan-out. Some may have a part of it
+   * already, from the log; they get the rest and take part in the next.
+   */
+  #admit(entries: readonly LogEntry[], events: string): void {
     for (const [reader, cursor] of this.#arriving) {
       const next = after(cursor, entries);
-      const isNew = next.length === entries.length;
-      if (isNew) this.#send(reader, bytes);
-      else if (next.length > 0) this.#send(reader, this.#encoder.encode(messageFrames(next)));
-      const isLive = compareIds(entries.at(-1)!.id, cursor) >= 0;
-      if (isLive && this.#arriving.delete(reader)) this.#live.add(reader);
+      if (next.length === entries.length) {
+        this.#arriving.delete(reader);
+        this.#live.add(reader);
+        continue;
+      }
+      const frames = messageFrames(next) + events;
+      if (frames !== "") this.#send(reader, this.#encoder.encode(frames));
+      if (next.length > 0) this.#arriving.set(reader, next.at(-1)!.id);
     }
-    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
   }
 
   /** Sends a page of the log; whether there are further pages. */
@@ -176,37 +272,45 @@ export class ChatHub implements Disposable {
     const page = await this.#replay.read(catchUp.start).catch((error) => {
       if (!(error instanceof LogUnavailableError)) throw error;
     });
-    const { published } = catchUp;
-    catchUp.published = undefined;
-    if (this.#catchingUp.get(reader) !== catchUp) return false;
+    if (page?.more) {
+      catchUp.published = undefined;
+      catchUp.start = { since: page.cursor };
+      this.#enqueue(reader, page.bytes);
+      return this.#catchingUp.has(reader);
+    }
+    for (let end = 0; page && end < page.bytes.length;) {
+      if (end > 0) await new Promise((resolve) => setImmediate(resolve));
+      if (!this.#catchingUp.has(reader)) return false;
+      this.#enqueue(reader, page.bytes.subarray(end, end += PIECE_BYTES));
+    }
     if (!page) {
       // The log can't be read just now: come back later.
       this.#end(reader);
-      return false;
+    } else if (this.#catchingUp.delete(reader)) {
+      const next = after(page.cursor, catchUp.published);
+      this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
+      const frames = messageFrames(next) + eventFrame("online", this.readers);
+      this.#enqueue(reader, this.#encoder.encode(frames));
+      this.#tellPresence();
     }
-    catchUp.start = { since: page.cursor };
-    this.#send(reader, page.bytes);
-    if (page.more) return true;
-    const next = after(page.cursor, published);
-    if (!this.#catchingUp.delete(reader)) return false;
-    this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
-    const frames = messageFrames(next) + eventFrame("online", this.readers);
-    this.#send(reader, this.#encoder.encode(frames));
-    this.#tellPresence(reader);
     return false;
   }
 
-  /** Sends an event to all that have the whole log. */
-  #tell(frame: string, except?: Reader): void {
-    const bytes = this.#encoder.encode(frame);
-    for (const readers of [this.#arriving.keys(), this.#live]) {
-      for (const reader of readers) {
-        if (reader !== except) this.#send(reader, bytes);
-      }
+  /** Sends to a reader that is to keep up. */
+  #send(reader: Reader, bytes: Uint8Array): void {
+    const waiting = STREAM_BUFFER.highWaterMark - (reader.desiredSize ?? 0);
+    if (waiting > 0 && waiting + bytes.length > this.#maxBufferBytes) {
+      this.leave(reader);
+      // Not close(), which would keep what waits until it is read.
+      reader.error(new SlowReaderError(`${waiting} bytes wait`));
+      this.#slowReaders++;
+      this.#onSlowReader(this.#addresses.get(reader)!);
+    } else {
+      this.#enqueue(reader, bytes);
     }
   }
 
-  #send(reader: Reader, bytes: Uint8Array): void {
+  #enqueue(reader: Reader, bytes: Uint8Array): void {
     try {
       reader.enqueue(bytes);
     } catch (error) {
@@ -218,7 +322,7 @@ export class ChatHub implements Disposable {
 
   /** Sends a reader away, to come back in a while. */
   #end(reader: Reader): void {
-    this.#send(reader, this.#retry());
+    this.#enqueue(reader, this.#retry());
     if (this.#remove(reader)) reader.close();
   }
 
@@ -231,18 +335,16 @@ export class ChatHub implements Disposable {
    * Tells the number of readers now, or when the pause after the last time is
    * over. Where nobody is left to tell, nothing needs a timer.
    */
-  #tellPresence(except?: Reader): void {
+  #tellPresence(): void {
     if (this.#closed || this.readers === 0) return this.#stopTimers();
-    if (this.#presencePause !== undefined) {
-      this.#presenceChanged = true;
-      return;
-    }
-    this.#presenceChanged = false;
+    if (this.#presencePause !== undefined || this.readers === this.#toldReaders) return;
     this.#presencePause = setTimeout(() => {
       this.#presencePause = undefined;
-      if (this.#presenceChanged) this.#tellPresence();
+      this.#tellPresence();
     }, PRESENCE_INTERVAL_MS);
-    this.#tell(eventFrame("online", this.readers), except);
+    this.#toldReaders = this.readers;
+    // Who is alone has been told on arrival.
+    if (this.readers > 1) this.#tell(eventFrame("online", this.readers));
   }
 
   #retry(): Uint8Array {
@@ -254,7 +356,7 @@ export class ChatHub implements Disposable {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#presencePause);
     this.#heartbeat = this.#presencePause = undefined;
-    this.#presenceChanged = false;
+    this.#toldReaders = 0;
   }
 }
 

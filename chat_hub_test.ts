@@ -1,18 +1,32 @@
 /** The hub's laws. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
-import { ChatHub, type Reader } from "./chat_hub.ts";
+import {
+  ChatHub,
+  type ChatHubOptions,
+  type Reader,
+  SlowReaderError,
+  STREAM_BUFFER,
+} from "./chat_hub.ts";
 import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
 import type { Start } from "./replay.ts";
 import { EventReader } from "./tests/event_reader.ts";
+import { until } from "./tests/until.ts";
 
 const HEARTBEAT_MS = 15_000;
+const MAX_BUFFER_BYTES = 100_000;
 const NEWCOMER: Start = { latest: 50 };
 
 /** A hub and its log, with what a test does to them. */
-function openHub({ log = openMessageLog("memory:", { keep: 20_000 }) }: { log?: MessageLog } = {}) {
-  const hub = new ChatHub({ log, heartbeatMs: HEARTBEAT_MS });
+function openHub(options: Partial<ChatHubOptions> = {}) {
+  const { log = openMessageLog("memory:", { keep: 20_000 }) } = options;
+  const hub = new ChatHub({
+    log,
+    heartbeatMs: HEARTBEAT_MS,
+    maxBufferBytes: MAX_BUFFER_BYTES,
+    ...options,
+  });
   return {
     hub,
     log,
@@ -24,10 +38,10 @@ function openHub({ log = openMessageLog("memory:", { keep: 20_000 }) }: { log?: 
     open(start: Start = NEWCOMER) {
       let controller!: Reader;
       const stream = new ReadableStream<Uint8Array>({
-        start: (it) => hub.join(controller = it, start),
+        start: (it) => hub.join(controller = it, start, "192.0.2.1"),
         pull: () => hub.pull(controller),
         cancel: () => hub.leave(controller),
-      }, new ByteLengthQueuingStrategy({ highWaterMark: 1024 }));
+      }, STREAM_BUFFER);
       return { stream, controller };
     },
     /** The same, read event by event. */
@@ -99,9 +113,9 @@ Deno.test("ChatHub encodes a replay once for all readers that begin there", asyn
   const [one, same, next] = await Promise.all([read(ids[10]), read(ids[10]), read(ids[11])]);
   assertEquals(one.length, same.length);
   // Behind the first, which is the reader's own retry.
-  for (const n of one.keys()) assert(n === 0 || one[n] === same[n]);
+  for (const n of one.keys()) assert(n === 0 || one[n].buffer === same[n].buffer);
   // Another cursor shares all pages but the one it begins in.
-  for (const n of next.keys()) assert(n < 2 || one[n] === next[n]);
+  for (const n of next.keys()) assert(n < 2 || one[n].buffer === next[n].buffer);
 });
 
 Deno.test("ChatHub passes over readers whose stream is closed or broken", async () => {
@@ -177,13 +191,34 @@ Deno.test("ChatHub gives a reader that stalls no further page, and nothing to th
   const { reader } = await room.joinLive();
   await room.post("live");
   assertEquals((await reader.nextMessage()).message, "live");
-  // One page of 64 messages is what it may take in, of ten million bytes.
+  // A buffer and one page of 64 messages is what it may take in, of ten million bytes.
   assert(stalled.controller.desiredSize! > -100_000, `${stalled.controller.desiredSize}`);
   const late = new EventReader(new Response(stalled.stream));
   for (let n = 0; n < 10_000; n++) {
     assertEquals((await late.nextMessage()).message.split(" ")[0], `${n}`);
   }
   assertEquals((await late.nextMessage()).message, "live");
+});
+
+Deno.test("ChatHub ends a reader that does not keep up, and frees what waits for it", async () => {
+  const slow: string[] = [];
+  await using room = openHub({ onSlowReader: (address) => slow.push(address) });
+  const stalled = room.open();
+  const { reader } = await room.joinLive();
+  await until(() => stalled.controller.desiredSize! < STREAM_BUFFER.highWaterMark - 50);
+  const ids: string[] = [];
+  const text = "x".repeat(4000);
+  for (let n = 0; n < 100; n++) {
+    ids.push(...await room.post(text));
+    assertEquals((await reader.nextMessage()).id, ids[n]);
+    const waiting = STREAM_BUFFER.highWaterMark - (stalled.controller.desiredSize ?? 0);
+    assert(slow.length > 0 || waiting <= MAX_BUFFER_BYTES, `${waiting} bytes wait`);
+  }
+  assertEquals(slow, ["192.0.2.1"]);
+  assertEquals(room.hub.slowReaders, 1);
+  assertEquals(stalled.controller.desiredSize, null);
+  assertEquals(room.hub.readers, 1);
+  await assertRejects(() => stalled.stream.getReader().read(), SlowReaderError);
 });
 
 Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", async () => {
@@ -222,6 +257,36 @@ Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", a
     for (const id of ids.slice(start + 1)) assertEquals((await reader.nextMessage()).id, id);
   }
 });
+
+Deno.test(
+  "ChatHub sends nothing twice for a log that can be read before it tells",
+  withFakeTime(async (tick) => {
+    const log = openMessageLog("memory:", { keep: 100 });
+    const held: (() => void)[] = [];
+    await using room = openHub({
+      log: {
+        append: (post) => log.append(post),
+        since: (cursor) => log.since(cursor),
+        latest: (count) => log.latest(count),
+        before: (id, count) => log.before(id, count),
+        subscribe: (onBatch) => log.subscribe((batch) => held.push(() => onBatch(batch))),
+        [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+      },
+    });
+    const ids = await room.post("one", "two");
+    const { reader } = await room.joinLive();
+    tick(HEARTBEAT_MS);
+    assertEquals((await reader.next())!.event, "ping");
+    ids.push(...await room.post("three"));
+    const { reader: later } = await room.joinLive();
+    for (const tell of held) tell();
+    assertEquals((await reader.nextMessage()).id, ids[2]);
+    ids.push(...await room.post("four"));
+    held.at(-1)!();
+    assertEquals((await reader.nextMessage()).id, ids[3]);
+    for (const id of ids.slice(2)) assertEquals((await later.nextMessage()).id, id);
+  }),
+);
 
 Deno.test(
   "ChatHub pings every reader, and no timer runs when nobody reads",

@@ -55,6 +55,13 @@ const SETTINGS = {
     about: "messages kept for resume and history",
     parse: wholeNumber(1, 10_000_000),
   },
+  maxBuffer: {
+    placeholder: "BYTES",
+    default: 1024 * 1024,
+    takes: "a number of bytes from 65536 to 1073741824",
+    about: "bytes waiting for one reader before its stream is ended",
+    parse: wholeNumber(64 * 1024, 1024 ** 3),
+  },
   heartbeat: {
     placeholder: "SECONDS",
     default: 15,

@@ -13,6 +13,7 @@ Deno.test("parseConfig() has a default for every setting", () => {
     hostname: "127.0.0.1",
     messageLog: "sqlite:chat.db",
     keep: 10_000,
+    maxBuffer: 1_048_576,
     heartbeat: 15,
     allowOrigin: [],
     title: "Simple Chat",

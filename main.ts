@@ -8,7 +8,7 @@
 
 import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
-import { ChatHub, type Reader } from "./chat_hub.ts";
+import { ChatHub, type Reader, SlowReaderError, STREAM_BUFFER } from "./chat_hub.ts";
 import { readPost } from "./chat_message.ts";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
 import { sendHistory } from "./history.ts";
@@ -17,16 +17,13 @@ import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
 import { loadPage, servePageFile } from "./page.ts";
 import { readStart } from "./replay.ts";
 import { dispatch, type Route } from "./router.ts";
-import { greeting, requestError, requestLine, startError } from "./terminal.ts";
+import { greeting, requestError, requestLine, slowReader, startError } from "./terminal.ts";
 import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/mod.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
 const TCP_BACKLOG = 4096;
 /** Streams that have not ended this long after a signal are cut: their readers do not read. */
 const SHUTDOWN_DEADLINE_MS = 800;
-/** What a stream takes in before it stops asking for further pages of the log. */
-const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
-
 /** On every response. The page loads nothing from elsewhere and nobody frames it. */
 const SECURITY_HEADERS = Object.entries({
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
@@ -60,7 +57,11 @@ export type Handler = (
 /** The application, as a function from request to response. */
 export async function createHandler({ log, hub, config }: HandlerOptions): Promise<Handler> {
   const chat = new Map<string, Route>([
-    ["GET", (request) => isJson(request) ? sendHistory(request, log) : openStream(request, hub)],
+    [
+      "GET",
+      (request, address) =>
+        isJson(request) ? sendHistory(request, log) : openStream(request, hub, address),
+    ],
     ["POST", (request) => postMessage(request, log, config)],
   ]);
   if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
@@ -71,12 +72,12 @@ export async function createHandler({ log, hub, config }: HandlerOptions): Promi
 
   return async (request, info) => {
     const start = performance.now();
-    const response = await dispatch(request, routes).catch(onError);
+    const address = info?.remoteAddr.hostname ?? "unknown";
+    const response = await dispatch(request, address, routes).catch(onError);
     for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
-      const took = performance.now() - start;
-      console.log(requestLine(request, response, took, info?.remoteAddr.hostname ?? ""));
+      console.log(requestLine(request, response, performance.now() - start, address));
     }
     return response;
   };
@@ -87,12 +88,12 @@ function isJson(request: Request): boolean {
 }
 
 /** `GET /chat`: a stream whose controller the hub has until the reader leaves. */
-function openStream(request: Request, hub: ChatHub): Response {
+function openStream(request: Request, hub: ChatHub, address: string): Response {
   const start = readStart(request);
   if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
   let reader: Reader;
   const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => hub.join(reader = controller, start),
+    start: (controller) => hub.join(reader = controller, start, address),
     pull: () => hub.pull(reader),
     cancel: () => hub.leave(reader),
   }, STREAM_BUFFER);
@@ -121,6 +122,7 @@ function isNavigation(request: Request): boolean {
 
 /** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */
 function onError(error: unknown): Response {
+  if (error instanceof SlowReaderError) return new Response();
   const refusal = toHttpError(error);
   if (refusal.status >= 500) console.error(requestError(error));
   return refusal.toResponse();
@@ -129,7 +131,12 @@ function onError(error: unknown): Response {
 /** Listens until SIGINT or SIGTERM, then ends every stream and stops. */
 async function serve(config: Config): Promise<void> {
   const log = openMessageLog(config.messageLog, config);
-  const hub = new ChatHub({ log, heartbeatMs: config.heartbeat * 1000 });
+  const hub = new ChatHub({
+    log,
+    heartbeatMs: config.heartbeat * 1000,
+    maxBufferBytes: config.maxBuffer,
+    onSlowReader: (address) => console.error(slowReader(address, config, hub.slowReaders)),
+  });
   const handler = await createHandler({ log, hub, config });
   const posts = new Set<Promise<Response>>();
   const server = Deno.serve({
@@ -137,6 +144,8 @@ async function serve(config: Config): Promise<void> {
     hostname: config.hostname,
     tcpBacklog: TCP_BACKLOG,
     onListen: ({ port }) => console.log(greeting(config, port)),
+    // Only a stream that breaks off comes here, and the hub tells of those.
+    onError,
   }, (request, info) => {
     const response = handler(request, info);
     if (request.method === "POST") {

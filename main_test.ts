@@ -13,7 +13,11 @@ const ORIGIN = "http://localhost:4567";
 async function openRoom(...flags: string[]) {
   const config = parseConfig(flags, () => undefined);
   const log = openMessageLog("memory:", config);
-  const hub = new ChatHub({ log, heartbeatMs: config.heartbeat * 1000 });
+  const hub = new ChatHub({
+    log,
+    heartbeatMs: config.heartbeat * 1000,
+    maxBufferBytes: config.maxBuffer,
+  });
   const handler = await createHandler({ log, hub, config });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {

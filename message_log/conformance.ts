@@ -15,6 +15,7 @@ import {
 import { ChatHub } from "../chat_hub.ts";
 import { type ChatMessage, compareIds, parseId } from "../chat_message.ts";
 import { EventReader } from "../tests/event_reader.ts";
+import { until } from "../tests/until.ts";
 import { KeyConflictError, type LogEntry, type LogPage, type MessageLog } from "./mod.ts";
 
 /** What a log is opened with for a test. */
@@ -257,7 +258,7 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
   testPlace("gives readers that join while others post an exact run", async (place) => {
     const keep = 5000;
     await using log = await place.open({ keep });
-    using hub = new ChatHub({ log, heartbeatMs: 60_000 });
+    using hub = new ChatHub({ log, heartbeatMs: 60_000, maxBufferBytes: 1_000_000 });
     await appendAll(log, 500);
     const transcripts: Promise<string[]>[] = [];
     const starts: string[] = [];
@@ -324,14 +325,5 @@ async function readAll(log: MessageLog, since?: string) {
 function assertRising(entries: readonly LogEntry[]): void {
   for (const [n, { id }] of entries.entries()) {
     if (n > 0) assertLess(compareIds(entries[n - 1].id, id), 0, `${entries[n - 1].id} ${id}`);
-  }
-}
-
-/** Waits until something is so, for a log that tells its subscribers from afar. */
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (!isSo()) {
-    assert(performance.now() < deadline, `waited in vain until ${isSo}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }

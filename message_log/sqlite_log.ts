@@ -8,7 +8,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type ChatMessage, parseId, type Post, stamp } from "../chat_message.ts";
+import { type ChatMessage, momentOf, parseId, type Post } from "../chat_message.ts";
 import {
   type Appended,
   KeyConflictError,
@@ -177,7 +177,7 @@ export class SqliteLog implements MessageLog {
     this.#waiting = [];
     const now = this.#now();
     const ms = Math.max(now, this.#lastMs);
-    const date = new Date(now);
+    const moment = momentOf(new Date(now));
     const batch: LogEntry[] = [];
     const answers: (() => void)[] = [];
     try {
@@ -194,7 +194,8 @@ export class SqliteLog implements MessageLog {
         }
         const seq = this.#last + batch.length + 1;
         const id = `${ms}-${seq}`;
-        const json = JSON.stringify(stamp(post, id, date));
+        const { nickname, message } = post;
+        const json = JSON.stringify({ id, nickname, message, ...moment } satisfies ChatMessage);
         this.#statements.insert.run(seq, ms, post.key ?? null, json);
         const entry = { id, json };
         batch.push(entry);

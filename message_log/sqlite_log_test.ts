@@ -2,18 +2,14 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { newFolder } from "../tests/folder.ts";
+import { until } from "../tests/until.ts";
 import { testMessageLog } from "./conformance.ts";
 import { openMessageLog } from "./mod.ts";
 import { SqliteLog } from "./sqlite_log.ts";
 
 const { state } = await Deno.permissions.query({ name: "write" });
 const ignore = state !== "granted";
-
-/** A folder of its own for a test. */
-async function newFolder() {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
 
 testMessageLog({
   name: "memory:",
@@ -83,11 +79,7 @@ Deno.test("SqliteLog deletes what is no longer kept, in the background", { ignor
   }
   {
     await using log = SqliteLog.open(path, { keep: 10 });
-    const deadline = performance.now() + 5000;
-    while (log.stored > 10 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    assertEquals(log.stored, 10);
+    await until(() => log.stored === 10);
   }
   using db = new DatabaseSync(path);
   assertEquals({ ...db.prepare("SELECT count(*) AS count FROM messages").get() }, { count: 10 });

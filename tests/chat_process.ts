@@ -63,6 +63,10 @@ export class ChatProcess implements AsyncDisposable {
     return this.firstLine.match(/http:\S+/)![0];
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   get port(): number {
     return Number(new URL(this.url).port);
   }

@@ -3,15 +3,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ChatProcess, runToEnd } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
+import { newFolder } from "./folder.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 const READERS = 5000;
-
-/** A folder of its own for a test. */
-async function newFolder() {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
 
 Deno.test("the first line printed says where to go", { ignore }, async () => {
   await using chat = await ChatProcess.start();

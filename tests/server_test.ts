@@ -7,6 +7,7 @@ import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
 import { openMessageLog } from "../message_log/mod.ts";
 import { EventReader } from "./event_reader.ts";
+import { until } from "./until.ts";
 
 const { state } = await Deno.permissions.query({ name: "net", host: "127.0.0.1" });
 const ignore = state !== "granted";
@@ -15,7 +16,7 @@ const ignore = state !== "granted";
 async function listen() {
   const config = parseConfig([], () => undefined);
   const log = openMessageLog("memory:", config);
-  const hub = new ChatHub({ log, heartbeatMs: 60_000 });
+  const hub = new ChatHub({ log, heartbeatMs: 60_000, maxBufferBytes: 1_000_000 });
   // Whatever the handler or the server can't cope with is printed there.
   const printError = console.error;
   const errors: unknown[] = [];
@@ -48,15 +49,6 @@ async function listen() {
       assertEquals(errors, []);
     },
   };
-}
-
-/** Waits until something is so, for ten seconds at most. */
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!isSo()) {
-    assert(performance.now() < deadline, `waited in vain until ${isSo}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 /** Sends bytes as they are and returns what comes back until the server closes or `enough`. */
