@@ -3,6 +3,7 @@
 /** How a message looks. What people wrote only ever goes through `textContent`. */
 
 /** @import { ChatMessage } from "./message.js" */
+/** @typedef {{ message: ChatMessage, element: HTMLElement, isOwn: boolean }} Entry */
 import { find, make } from "./dom.js";
 import { continues, hueOf, isSameDay, splitLinks } from "./message.js";
 
@@ -13,14 +14,13 @@ const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 
 /**
  * @param {ChatMessage} message
- * @param {boolean} isOwn
+ * @returns {HTMLElement}
  */
-export function makeEntry({ nickname, message, time }, isOwn) {
+export function makeEntry({ nickname, message, time }) {
   const entry = make("entry-template");
   const author = find(".author", HTMLElement, entry);
   author.textContent = nickname;
   author.style.setProperty("--hue", String(hueOf(nickname)));
-  entry.classList.toggle("own", isOwn);
   fillText(find(".text", HTMLElement, entry), message);
   const stamp = find("time", HTMLTimeElement, entry);
   const date = new Date(time);
@@ -51,18 +51,22 @@ export function fillText(element, text) {
 }
 
 /**
- * Fits an entry to the message before it: a group has one name, a new day a heading.
+ * Fits an entry to the one before it: a group has one name, a new day a heading.
  *
- * @param {HTMLElement} entry
- * @param {ChatMessage} message
- * @param {ChatMessage} [before]
+ * @param {Entry} entry
+ * @param {Entry} [before]
  */
-export function fitEntry(entry, message, before) {
-  entry.classList.toggle("continued", before !== undefined && continues(before, message));
-  const day = entry.querySelector(".day");
-  if (before && isSameDay(before, message)) return day?.remove();
+export function fitEntry({ message, element, isOwn }, before) {
+  element.classList.toggle(
+    "continued",
+    // Somebody else may use the same name.
+    before !== undefined && before.isOwn === isOwn && continues(before.message, message),
+  );
+  element.classList.toggle("own", isOwn);
+  const day = element.querySelector(".day");
+  if (before && isSameDay(before.message, message)) return day?.remove();
   if (day) return;
   const heading = make("day-template");
   heading.textContent = DAY.format(new Date(message.time));
-  entry.prepend(heading);
+  element.prepend(heading);
 }

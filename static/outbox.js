@@ -49,7 +49,7 @@ export class Outbox {
     this.#listener = listener;
     onKeptElsewhere(["outbox", "own"], () => {
       this.#own = new Set(recall("own"));
-      this.#changed();
+      this.#changed(navigator.locks ? 0 : ANSWER_MS);
     });
     this.#schedule();
   }
@@ -88,11 +88,9 @@ export class Outbox {
 
   /** The connection is back: what waited for it goes out. */
   hurry() {
-    this.#write(
-      this.entries.map((entry) =>
-        entry.state === "waiting" && !entry.isPaced ? { ...entry, notBefore: undefined } : entry
-      ),
-    );
+    for (const { key, state, isPaced } of this.entries) {
+      if (state === "waiting" && !isPaced) this.#update(key, { notBefore: undefined });
+    }
   }
 
   /** @param {readonly Unsent[]} entries */
@@ -109,9 +107,9 @@ export class Outbox {
     this.#write(this.entries.map((entry) => entry.key === key ? { ...entry, ...change } : entry));
   }
 
-  #changed() {
+  #changed(delay = 0) {
     this.#listener.onChange();
-    this.#schedule();
+    this.#schedule(delay);
   }
 
   /** The first that does not wait for a person; those behind it wait for it. */
@@ -119,11 +117,12 @@ export class Outbox {
     return this.entries.find(({ state }) => state !== "failed");
   }
 
-  #schedule() {
+  /** @param {number} least Milliseconds that another tab has to send it. */
+  #schedule(least = 0) {
     clearTimeout(this.#timer);
     const next = this.#next;
     if (!next || this.#isSending) return;
-    const delay = Math.max(0, (next.notBefore ?? 0) - Date.now());
+    const delay = Math.max(least, (next.notBefore ?? 0) - Date.now());
     this.#timer = setTimeout(() => this.#send(), delay);
   }
 
@@ -198,8 +197,8 @@ export class Outbox {
 }
 
 /**
- * Runs while no other tab does. Where there are no locks (plain HTTP, but for localhost) two tabs
- * may send the same message at once; its key makes that harmless.
+ * Runs while no other tab does. Where there are no locks (plain HTTP, but for localhost) others
+ * wait a while instead; should two send the same message, its key makes that harmless.
  *
  * @param {() => Promise<void>} task
  */

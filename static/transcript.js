@@ -6,6 +6,7 @@
  * messages; what is cut off at either end comes back when the reader scrolls there.
  */
 
+/** @import { Entry } from "./entry.js" */
 /** @import { ChatMessage } from "./message.js" */
 /** @import { Outbox } from "./outbox.js" */
 import { find, make } from "./dom.js";
@@ -30,7 +31,7 @@ export class Transcript {
   #list = find(".transcript", HTMLElement);
   #button = find(".newer", HTMLButtonElement);
   #outbox;
-  /** In log order. @type {{ message: ChatMessage, element: HTMLElement }[]} */
+  /** In log order. @type {Entry[]} */
   #entries = [];
   /** Not drawn yet. @type {ChatMessage[]} */
   #queue = [];
@@ -114,9 +115,10 @@ export class Transcript {
 
   /** The outbox knows more: shows whose messages are whose, and what had been held. */
   update() {
-    for (const { message, element } of this.#entries) {
-      element.classList.toggle("own", this.#outbox.isOwn(message.id));
-    }
+    this.#entries.forEach((entry, index) => {
+      entry.isOwn = this.#outbox.isOwn(entry.message.id);
+      this.#fit(index);
+    });
     const held = [...this.#held.values()];
     this.#held.clear();
     this.add(held, false);
@@ -188,7 +190,7 @@ export class Transcript {
     const { id } = message;
     const index = 1 +
       this.#entries.findLastIndex(({ message }) => compareIds(message.id, id) < 0);
-    const entry = { message, element: makeEntry(message, this.#outbox.isOwn(id)) };
+    const entry = { message, element: makeEntry(message), isOwn: this.#outbox.isOwn(id) };
     const next = this.#entries[index];
     if (next) next.element.before(entry.element);
     else this.#list.append(entry.element);
@@ -199,8 +201,7 @@ export class Transcript {
   }
 
   #fit(/** @type {number} */ index) {
-    const { message, element } = this.#entries[index];
-    fitEntry(element, message, this.#entries[index - 1]?.message);
+    fitEntry(this.#entries[index], this.#entries[index - 1]);
   }
 
   #placeMark(/** @type {{ element: HTMLElement }} */ entry) {

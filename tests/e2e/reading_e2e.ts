@@ -41,6 +41,7 @@ Deno.test("own messages are told apart, here and after a reload", async () => {
   const own = ann.page.locator(".transcript .own .text");
   await ann.see("not mine");
   assertEquals(await own.allTextContents(), ["mine"]);
+  assertEquals((await ann.log.getByText("ann").last().boundingBox())!.width > 10, true);
   await ann.page.reload();
   await ann.see("not mine");
   assertEquals(await own.allTextContents(), ["mine"]);
