@@ -107,3 +107,25 @@ Deno.test("what one tab could not send, another sends, once", async () => {
   assertEquals(await tab.texts, ["left behind"]);
   assertEquals(await tab.page.locator(".own .text").allTextContents(), ["left behind"]);
 });
+
+Deno.test("all of it works over plain HTTP in a network, where browsers give pages less", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), `http://chat.test:${chat.port}`);
+  assertEquals(await ann.page.evaluate(() => [isSecureContext, "locks" in navigator]), [
+    false,
+    false,
+  ]);
+  const tab = await ann.openTab();
+  await tab.connection("1 online");
+  let posts = 0;
+  for (const { page } of [ann, tab]) {
+    page.on("request", (request) => posts += Number(request.method() === "POST"));
+  }
+  await ann.send("one", "ann");
+  await ann.send("two");
+  await tab.see("two");
+  await ann.see("two");
+  assertEquals(await tab.texts, ["one", "two"]);
+  assertEquals(await tab.page.locator(".own .text").allTextContents(), ["one", "two"]);
+  assertEquals(posts, 2);
+});
