@@ -40,6 +40,7 @@ const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
   ["readonly database", "can't be written; allow it to this user, or give another file"],
   ["disk image is malformed", "is damaged; restore it from a copy, or give another file"],
   ["disk is full", "does not fit on the disk; make room, or give another file"],
+  ["disk I/O error", "can't be read or written; check the disk, or give another file"],
   [
     "unable to open database file",
     "can't be opened; make its folder, allow this user to write there, or give another file",

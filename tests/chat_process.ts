@@ -16,9 +16,16 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** How a process is started. */
+export interface ProcessOptions {
+  readonly env?: Record<string, string>;
+  /** No file it writes may grow beyond this: further writes fail, as on a full disk. */
+  readonly maxFileBytes?: number;
+}
+
 /** Runs the program until it ends by itself. */
-export async function runToEnd(args: string[], env: Record<string, string> = {}): Promise<Ended> {
-  const { code, stdout, stderr } = await command(args, env).output();
+export async function runToEnd(args: string[], options?: ProcessOptions): Promise<Ended> {
+  const { code, stdout, stderr } = await command(args, options).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
@@ -39,8 +46,9 @@ export class ChatProcess implements AsyncDisposable {
   }
 
   /** Starts the program, with its log in memory unless told otherwise, and waits for its first line. */
-  static async start(args: string[] = []): Promise<ChatProcess> {
-    const process = command(["--port", "0", "--message-log", "memory:", ...args]).spawn();
+  static async start(args: string[] = [], options?: ProcessOptions): Promise<ChatProcess> {
+    const flags = ["--port", "0", "--message-log", "memory:", ...args];
+    const process = command(flags, options).spawn();
     const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
     let line = "";
     const reader = first.getReader();
@@ -91,11 +99,15 @@ export class ChatProcess implements AsyncDisposable {
   }
 }
 
-function command(args: string[], env: Record<string, string> = {}): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...args],
+function command(flags: string[], { env, maxFileBytes }: ProcessOptions = {}): Deno.Command {
+  const args = ["run", "--no-prompt", ...PERMISSIONS, MAIN, ...flags];
+  const options = {
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
-  });
+  } as const;
+  if (maxFileBytes === undefined) return new Deno.Command(Deno.execPath(), { args, ...options });
+  // Without the trap the system would end the program at the limit instead of refusing to write.
+  const script = `trap '' XFSZ; ulimit -f ${maxFileBytes / 1024}; exec "$0" "$@"`;
+  return new Deno.Command("bash", { args: ["-c", script, Deno.execPath(), ...args], ...options });
 }

@@ -46,7 +46,7 @@ Deno.test("a start that can't be is one clear line", { ignore }, async () => {
     ],
   ];
   for (const [args, env, line] of cases) {
-    const ended = await runToEnd(args, env);
+    const ended = await runToEnd(args, { env });
     assertEquals(ended.code, 1);
     assertEquals(ended.stdout, "");
     assert(ended.stderr.startsWith(line), ended.stderr);
