@@ -1,4 +1,9 @@
-/** A real Chromium, people who visit a chat with it, and what they do there. */
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/**
+ * A real Chromium, people who visit a chat with it, and what they do there. What is given to
+ * `evaluate()` runs in the page, hence the types of one.
+ */
 
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 
