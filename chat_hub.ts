@@ -93,7 +93,7 @@ export class SlowReaderError extends Error {
  * import { openMessageLog } from "./message_log/mod.ts";
  *
  * await using log = openMessageLog("memory:", { keep: 100 });
- * using hub = new ChatHub({ log, heartbeatMs: 15_000 });
+ * using hub = new ChatHub({ log, heartbeatMs: 15_000, maxBufferBytes: 1_000_000 });
  * const stream = new ReadableStream<Uint8Array>({
  *   start: (reader) => hub.join(reader, { latest: 50 }),
  *   pull: (reader) => hub.pull(reader),
