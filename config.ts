@@ -76,6 +76,13 @@ const SETTINGS = {
     about: "another origin whose pages may read and post; repeatable",
     parse: origins,
   },
+  title: {
+    placeholder: "TEXT",
+    default: "Simple Chat",
+    takes: "text of 1 to 80 characters",
+    about: "the page's heading and title",
+    parse: (text) => text !== "" && [...text].length <= 80 ? text : undefined,
+  },
   verbose: {
     default: false,
     takes: "true or false",

@@ -16,6 +16,7 @@ Deno.test("parseConfig() has a default for every setting", () => {
     maxBuffer: 1_048_576,
     heartbeat: 15,
     allowOrigin: [],
+    title: "Simple Chat",
     verbose: false,
     help: false,
     version: false,
@@ -64,6 +65,8 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     [["--message-log", "sqlite:"], {}, "--message-log must be sqlite:PATH or memory:"],
     [["--keep", "0"], {}, "--keep must be a whole number from 1 to 10000000"],
     [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
+    [["--title", " "], {}, '--title must be text of 1 to 80 characters, received " "'],
+    [["--title", "x".repeat(81)], {}, "--title must be text of 1 to 80 characters"],
     [["--verbose=maybe"], {}, "--verbose must be true or false"],
     [[], { CHAT_VERBOSE: "yes" }, 'CHAT_VERBOSE must be true or false, received "yes"'],
     [["--allow-origin", "example.com"], {}, "--allow-origin must be origins such as"],
@@ -87,7 +90,7 @@ Deno.test("the README's table lists every flag and its default", {
 }, async () => {
   const readme = await Deno.readTextFile(new URL("./README.md", import.meta.url));
   for (
-    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\((\S+)\))?$/gm)].map((
+    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\(([^()]+)\))?$/gm)].map((
       m,
     ) => [m[1], m[2]])
   ) {

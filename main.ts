@@ -27,8 +27,8 @@ const SHUTDOWN_DEADLINE_MS = 800;
 /** On every response. The page loads nothing from elsewhere and nobody frames it. */
 const SECURITY_HEADERS = Object.entries({
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
-    "img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; " +
-    "frame-ancestors 'none'",
+    "img-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; " +
+    "base-uri 'none'; frame-ancestors 'none'",
   "x-content-type-options": "nosniff",
   // Not no-referrer: with it browsers send "Origin: null" with the page's own plain form.
   "referrer-policy": "same-origin",
@@ -66,7 +66,7 @@ export async function createHandler({ log, hub, config }: HandlerOptions): Promi
   ]);
   if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
-  for (const [path, file] of await loadPage()) {
+  for (const [path, file] of await loadPage(config)) {
     routes.set(path, new Map([["GET", (request) => servePageFile(request, file)]]));
   }
 

@@ -74,9 +74,31 @@ Deno.test("GET / is the page, and every file it names is there", async () => {
   for (const path of files) {
     const file = await room.ask(path);
     assertEquals(file.status, 200, path);
-    assertMatch(file.headers.get("content-type")!, /^(text\/(css|javascript)|image\/svg)/);
+    assertMatch(
+      file.headers.get("content-type")!,
+      /^(text\/(css|javascript)|image\/svg|application\/manifest)/,
+    );
     await file.body?.cancel();
   }
+});
+
+Deno.test("GET / and all its files are under 40 KB before compression", async () => {
+  await using room = await openRoom();
+  const html = await (await room.ask("/")).text();
+  const paths = new Set(["/"]);
+  for (const [, path] of html.matchAll(/(?:href|src)="(\/[^"]+\.[a-z]+)"/g)) paths.add(path);
+  let bytes = 0;
+  for (const path of paths) bytes += (await (await room.ask(path)).bytes()).length;
+  assert(bytes < 40 * 1024, `${paths.size} files have ${bytes} bytes`);
+});
+
+Deno.test("--title is the page's title and heading, as text", async () => {
+  await using room = await openRoom("--title", "Q&A <b>$&</b>");
+  const html = await (await room.ask("/")).text();
+  assertStringIncludes(html, "<title>Q&amp;A &lt;b&gt;$&amp;&lt;/b&gt;</title>");
+  assertStringIncludes(html, "<h1>Q&amp;A &lt;b&gt;$&amp;&lt;/b&gt;</h1>");
+  const manifest = await (await room.ask("/manifest.webmanifest")).json();
+  assertEquals(manifest.name, "Q&A <b>$&</b>");
 });
 
 Deno.test("GET / answers 304 to whoever has the page already", async () => {

@@ -1,108 +1,85 @@
-/// <reference lib="dom" />
-/// <reference lib="dom.iterable" />
 // @ts-check
+/// <reference lib="dom" />
 /**
- * The page: reads the stream of messages and sends what is written. Text of
- * others only ever goes through `textContent`.
+ * The page, as a table of contents: what comes from the stream goes to the transcript, what is
+ * written goes to the outbox, and each message that both know is shown once.
  */
 
-/** @typedef {{ nickname: string, message: string, timestamp: string, time: string }} ChatMessage */
+/** @import { ChatMessage } from "./message.js" */
+import { Attention } from "./attention.js";
+import { Composer } from "./composer.js";
+import { ConnectionView } from "./connection_view.js";
+import { find } from "./dom.js";
+import { Outbox } from "./outbox.js";
+import { OutboxView } from "./outbox_view.js";
+import { Stream } from "./stream.js";
+import { Transcript } from "./transcript.js";
 
-/** How near the end of the conversation counts as reading along, in pixels. */
-const NEAR_END_PX = 80;
-/** How long the page waits to open a new stream when the browser has given up on it. */
-const REOPEN_MS = 5000;
-
-const log = find("[role=log]", HTMLElement);
-const transcript = find(".transcript", HTMLElement);
-const template = find("#message-template", HTMLTemplateElement);
-const connection = find(".connection", HTMLElement);
-const form = find("form", HTMLFormElement);
-const text = find("#message", HTMLTextAreaElement);
-const problem = find("#problem", HTMLElement);
-const button = find("button", HTMLButtonElement);
-
-openStream();
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  send();
+const news = find("#news", HTMLElement);
+const attention = new Attention();
+const connection = new ConnectionView();
+/** @type {Outbox} */
+const outbox = new Outbox({
+  onChange() {
+    outboxView.update();
+    transcript.update();
+  },
+  onSent(message) {
+    if (transcript.covers(message.id)) transcript.add([message], false);
+  },
+  onRefused({ key, message }, field, detail) {
+    if (field !== "nickname" && field !== "message") return;
+    if (composer.takeBack(message)) outbox.discard(key);
+    composer.showProblem(field, detail);
+  },
 });
-text.addEventListener("keydown", (event) => {
-  // keyCode 229: some browsers end composing before they tell of the Enter that did it.
-  const composing = event.isComposing || event.keyCode === 229;
-  if (event.key !== "Enter" || event.shiftKey || composing) return;
-  event.preventDefault();
-  form.requestSubmit();
+const outboxView = new OutboxView(outbox);
+const transcript = new Transcript(outbox);
+const composer = new Composer((post) => {
+  outbox.add(post);
+  transcript.showEnd();
 });
 
-function openStream() {
-  showConnection("connecting", "Connecting…");
-  const stream = new EventSource("/chat");
-  stream.addEventListener("message", ({ data }) => append(JSON.parse(data)));
-  stream.addEventListener("online", ({ data }) => showConnection("live", `${data} online`));
-  stream.addEventListener("error", () => {
-    showConnection("connecting", "Reconnecting…");
-    if (stream.readyState === EventSource.CLOSED) setTimeout(openStream, REOPEN_MS);
-  });
-}
+const stream = new Stream(Number(document.documentElement.dataset.heartbeat) * 1000, {
+  onMessages: receive,
+  onGap(missed) {
+    transcript.say(
+      missed === null
+        ? "Some messages are no longer kept"
+        : `${count(missed)} ${missed === 1 ? "is" : "are"} no longer kept`,
+    );
+  },
+  onStatus(status) {
+    connection.update(status);
+    transcript.isBusy = status.status !== "live";
+    if (status.status === "live") outbox.hurry();
+  },
+  onReturn(missed) {
+    const others = missed.filter(({ id }) => !outbox.isOwn(id));
+    if (others.length === 0) return;
+    const words = `${count(others.length)} while you were away`;
+    news.textContent = words;
+    if (attention.unread === 0) transcript.mark(others[0].id, words);
+  },
+});
+outboxView.update();
+stream.start();
 
-/** @param {ChatMessage} message */
-function append({ nickname, message, time }) {
-  const reading = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END_PX;
-  const entry = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-  find(".author", HTMLElement, entry).textContent = nickname;
-  find(".text", HTMLElement, entry).textContent = message;
-  const stamp = find("time", HTMLTimeElement, entry);
-  const date = new Date(time);
-  stamp.dateTime = time;
-  stamp.textContent = date.toLocaleTimeString([], { timeStyle: "short" });
-  stamp.title = date.toLocaleString([], { dateStyle: "full", timeStyle: "medium" });
-  transcript.append(entry);
-  if (reading) log.scrollTop = log.scrollHeight;
-}
-
-/** Sends the form; what is written stays until the server has it. */
-async function send() {
-  button.disabled = true;
-  problem.textContent = "";
-  const sent = text.value;
-  try {
-    const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
-    if (!response.ok) throw new Error((await response.json()).detail);
-    if (text.value === sent) text.value = "";
-  } catch (error) {
-    problem.textContent = `Not sent. ${
-      error instanceof TypeError
-        ? "The server can't be reached; try again."
-        : error instanceof Error
-        ? error.message
-        : error
-    }`;
+/**
+ * @param {ChatMessage[]} messages
+ * @param {boolean} isHistory
+ */
+function receive(messages, isHistory) {
+  transcript.add(messages, isHistory);
+  if (isHistory || !document.hidden) return;
+  for (const message of messages) {
+    if (outbox.isOwn(message.id) || outbox.expects(message)) continue;
+    if (attention.unread === 0) transcript.mark(message.id, "New since you left");
+    attention.call(message);
   }
-  button.disabled = false;
-  text.focus();
 }
 
-/**
- * @param {"connecting" | "live"} state
- * @param {string} words
- */
-function showConnection(state, words) {
-  connection.dataset.state = state;
-  connection.textContent = words;
-}
-
-/**
- * The one element that a selector names.
- *
- * @template {Element} Kind
- * @param {string} selector
- * @param {new () => Kind} kind
- * @param {ParentNode} within
- * @returns {Kind}
- */
-function find(selector, kind, within = document) {
-  const element = within.querySelector(selector);
-  if (element instanceof kind) return element;
-  throw new TypeError(`There is no ${kind.name} at ${selector}`);
+/** @param {number} messages */
+function count(messages) {
+  return `${messages.toLocaleString()} ${messages === 1 ? "message" : "messages"}`;
 }

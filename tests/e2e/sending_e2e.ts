@@ -1,0 +1,235 @@
+/** What is written arrives once, in order, or stays where it can be seen. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ChatProcess } from "../chat_process.ts";
+import { post, useBrowser, Visitor } from "./browser.ts";
+import { FlakyNetwork } from "./flaky_network.ts";
+
+const browser = useBrowser();
+
+/** What the server has, oldest first. */
+async function kept(url: string): Promise<string[]> {
+  const response = await fetch(`${url}/chat?since=all`, {
+    headers: { accept: "application/json" },
+  });
+  const messages: { message: string }[] = await response.json();
+  return messages.map(({ message }) => message);
+}
+
+Deno.test("a message is sending at once, and sent when the server has it", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  const answer = Promise.withResolvers<void>();
+  await ann.page.route("**/chat", async (route) => {
+    if (route.request().method() === "POST") await answer.promise;
+    await route.continue();
+  });
+  await ann.send("hello", "ann");
+  await ann.unsent.getByText("Sending…").waitFor();
+  assertEquals(await ann.message.inputValue(), "");
+  assertEquals(await ann.texts, []);
+  answer.resolve();
+  await ann.see("hello");
+  await ann.unsent.waitFor({ state: "detached" });
+  assertEquals(await ann.texts, ["hello"]);
+  assert(await ann.page.locator(".transcript .entry.own").isVisible());
+});
+
+Deno.test("a message that the stream brings before its answer is shown once all the time", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await ann.connection("1 online");
+  const answer = Promise.withResolvers<void>();
+  await ann.page.route("**/chat", async (route) => {
+    const response = await route.fetch();
+    await answer.promise;
+    await route.fulfill({ response });
+  });
+  await ann.send("hello", "ann");
+  // The stream has it before this one.
+  await ann.unsent.getByText("Sending…").waitFor();
+  while ((await kept(chat.url)).length === 0);
+  await post(chat.url, "and after it");
+  await ann.see("and after it");
+  assertEquals(await ann.texts, ["and after it"]);
+  assertEquals(await ann.unsent.count(), 1);
+  answer.resolve();
+  await ann.see("hello");
+  assertEquals(await ann.texts, ["hello", "and after it"]);
+  assertEquals(await ann.unsent.count(), 0);
+  assertEquals(await ann.page.locator(".own .text").allTextContents(), ["hello"]);
+});
+
+Deno.test("a message whose answer was lost is sent again and is there once", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await ann.connection("1 online");
+  const keys: (string | null)[] = [];
+  await ann.page.route("**/chat", async (route) => {
+    keys.push(new URLSearchParams(route.request().postData() ?? "").get("key"));
+    if (keys.length > 1) return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  await ann.send("hello", "ann");
+  await ann.unsent.getByText("Not sent").waitFor();
+  await ann.unsent.getByRole("button", { name: "Try again" }).click();
+  await ann.unsent.waitFor({ state: "detached" });
+  assertEquals(await ann.texts, ["hello"]);
+  assertEquals(await kept(chat.url), ["hello"]);
+  assertEquals(keys.length, 2);
+  assertEquals(keys[0], keys[1]);
+});
+
+Deno.test("what is written while the network is away goes out in order when it is back", async () => {
+  await using chat = await ChatProcess.start();
+  await using network = new FlakyNetwork(chat.port);
+  await using ann = await Visitor.arrive(browser(), network.url);
+  await ann.connection("1 online");
+  network.cut();
+  await ann.connection("Reconnecting");
+  await ann.send("one", "ann");
+  await ann.send("two");
+  await ann.send("three");
+  await ann.unsent.getByText("Goes out when the connection is back.").waitFor();
+  assertEquals(await ann.unsent.count(), 3);
+  network.mend();
+  await ann.see("three");
+  await ann.unsent.first().waitFor({ state: "detached" });
+  assertEquals(await ann.texts, ["one", "two", "three"]);
+  assertEquals(await kept(chat.url), ["one", "two", "three"]);
+});
+
+Deno.test("what was not sent survives a reload, with its key, and so do nickname and draft", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  const keys: (string | null)[] = [];
+  await ann.page.route("**/chat", (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    keys.push(new URLSearchParams(route.request().postData() ?? "").get("key"));
+    return route.abort();
+  });
+  await ann.send("not yet sent", "ann");
+  await ann.unsent.getByText("Not sent").waitFor();
+  await ann.message.fill("half a thought");
+  await ann.page.unrouteAll();
+  await ann.page.route("**/chat", (route) => {
+    if (route.request().method() === "POST") {
+      keys.push(new URLSearchParams(route.request().postData() ?? "").get("key"));
+    }
+    return route.continue();
+  });
+  await ann.page.reload();
+  await ann.see("not yet sent");
+  assertEquals(await ann.nickname.inputValue(), "ann");
+  assertEquals(await ann.message.inputValue(), "half a thought");
+  assertEquals(await kept(chat.url), ["not yet sent"]);
+  assertEquals(new Set(keys).size, 1);
+});
+
+Deno.test("a message that is discarded is gone", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await ann.page.route(
+    "**/chat",
+    (route) => route.request().method() === "POST" ? route.abort() : route.continue(),
+  );
+  await ann.send("never mind", "ann");
+  await ann.unsent.getByRole("button", { name: "Discard" }).click();
+  assertEquals(await ann.unsent.count(), 0);
+  assertEquals(await ann.page.evaluate(() => document.activeElement?.id), "message");
+  await ann.page.reload();
+  await ann.connection("Live");
+  assertEquals(await ann.unsent.count(), 0);
+});
+
+Deno.test("Enter sends, Shift+Enter breaks the line, and Enter while composing does neither", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await ann.message.fill("one");
+  await ann.message.press("Shift+Enter");
+  await ann.message.pressSequentially("two");
+  for (const init of [{ isComposing: true }, { keyCode: 229 }]) {
+    await ann.message.dispatchEvent("keydown", { key: "Enter", bubbles: true, ...init });
+  }
+  assertEquals(await ann.message.inputValue(), "one\ntwo");
+  assertEquals(await ann.unsent.count(), 0);
+  await ann.message.press("Enter");
+  await ann.see("one\ntwo");
+});
+
+Deno.test("a counter appears near the limits, and what is too long is not sent", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  const count = ann.page.locator("#message-count");
+  await ann.message.fill("x".repeat(3000));
+  assertEquals(await count.textContent(), "");
+  // Counted as the server counts: an emoji is one.
+  await ann.message.fill("👋".repeat(3900));
+  assertEquals(await count.textContent(), "100 left");
+  await ann.message.fill("x".repeat(4001));
+  assertEquals(await count.textContent(), "1 too many");
+  await ann.message.press("Enter");
+  await ann.page.getByRole("alert").getByText("Too long by 1").waitFor();
+  assertEquals(await ann.message.getAttribute("aria-invalid"), "true");
+  assertEquals((await ann.message.inputValue()).length, 4001);
+  await ann.message.fill("x".repeat(4000));
+  assertEquals(await ann.message.getAttribute("aria-invalid"), null);
+  await ann.message.press("Enter");
+  await ann.see("x".repeat(4000));
+  await ann.nickname.fill("n".repeat(41));
+  await ann.message.fill("hi");
+  await ann.message.press("Enter");
+  assertEquals(await ann.nickname.getAttribute("aria-invalid"), "true");
+});
+
+Deno.test("what the server refuses comes back to the form, with the reason at the field", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  // Only invisible characters: the server takes them for nothing.
+  await ann.send("\u2060\u2060", "ann");
+  const problem = ann.page.locator("#message-problem");
+  await problem.getByText("is empty").waitFor();
+  assertEquals(await ann.message.getAttribute("aria-invalid"), "true");
+  const described = await ann.message.getAttribute("aria-describedby");
+  assertMatch(described!, /\bmessage-problem\b/);
+  assertEquals(await ann.message.inputValue(), "\u2060\u2060");
+  assertEquals(await ann.unsent.count(), 0);
+  await ann.message.fill("visible");
+  assertEquals(await problem.textContent(), "");
+});
+
+Deno.test("429 says when the message goes on, and it does", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  let refused = 0;
+  await ann.page.route("**/chat", (route) => {
+    if (route.request().method() !== "POST" || refused++ > 0) return route.continue();
+    return route.fulfill({
+      status: 429,
+      headers: { "retry-after": "2", "content-type": "application/problem+json" },
+      body: JSON.stringify({ status: 429, detail: "You are writing too fast." }),
+    });
+  });
+  await ann.send("quick", "ann");
+  await ann.unsent.getByText(/You are writing too fast. Goes out in [12] s./).waitFor();
+  await ann.see("quick");
+});
+
+Deno.test("a refusal that trying again may mend is not sent, says why, and can be tried again", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  let refused = 0;
+  await ann.page.route("**/chat", (route) => {
+    if (route.request().method() !== "POST" || refused++ > 0) return route.continue();
+    return route.fulfill({ status: 500, body: JSON.stringify({ detail: "The server failed." }) });
+  });
+  await ann.send("first", "ann");
+  await ann.unsent.getByText("The server failed.").waitFor();
+  // It does not hold up the next.
+  await ann.send("second");
+  await ann.see("second");
+  await ann.unsent.getByRole("button", { name: "Try again" }).click();
+  await ann.see("first");
+  assertEquals(await kept(chat.url), ["second", "first"]);
+});
