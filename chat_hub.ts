@@ -10,8 +10,19 @@ import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_l
 import { Replay, type Start } from "./replay.ts";
 import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 
-/** Where a reader's frames go in. */
-export type Reader = ReadableStreamDefaultController<Uint8Array>;
+/** A reader, from joining to leaving. */
+export interface Reader {
+  /** Where its frames go in. */
+  readonly controller: ReadableStreamDefaultController<Uint8Array>;
+  /** For `onSlowReader`. */
+  readonly address: string;
+  /** Where it goes on to read the log. */
+  start: Start;
+  /** The id of the last message it has from there, once it has all. */
+  cursor?: string;
+  /** What went out to others while a page was being read for it. */
+  published?: LogEntry[];
+}
 
 /**
  * The queuing strategy of readers' streams: it counts bytes, and a reader that
@@ -31,13 +42,6 @@ export interface ChatHubOptions {
   readonly maxBufferBytes: number;
   /** Called with the address of a reader whose stream was ended: it did not keep up. */
   readonly onSlowReader?: (address: string) => void;
-}
-
-/** A reader that is still reading the log. */
-interface CatchUp {
-  start: Start;
-  /** What went out to the others while a page was being read. */
-  published?: LogEntry[];
 }
 
 /** A reader that lost its stream returns after this many milliseconds at least. */
@@ -94,12 +98,14 @@ export class SlowReaderError extends Error {
  *
  * await using log = openMessageLog("memory:", { keep: 100 });
  * using hub = new ChatHub({ log, heartbeatMs: 15_000, maxBufferBytes: 1_000_000 });
+ * let reader: Reader;
  * const stream = new ReadableStream<Uint8Array>({
- *   start: (reader) => hub.join(reader, { latest: 50 }),
- *   pull: (reader) => hub.pull(reader),
+ *   start: (controller) => void (reader = hub.join(controller, { latest: 50 })),
+ *   pull: () => hub.pull(reader),
+ *   cancel: () => hub.leave(reader),
  * }, STREAM_BUFFER);
- * const { value } = await stream.getReader().read();
- * assertStringIncludes(new TextDecoder().decode(value), "retry: ");
+ * const frames = stream.pipeThrough(new TextDecoderStream()).getReader();
+ * assertStringIncludes((await frames.read()).value!, "retry: ");
  * ```
  */
 export class ChatHub implements Disposable {
@@ -109,11 +115,9 @@ export class ChatHub implements Disposable {
   readonly #onSlowReader: (address: string) => void;
   readonly #replay: Replay;
   readonly #subscription: Disposable;
-  readonly #catchingUp = new Map<Reader, CatchUp>();
-  /** With the id of the last message each has. */
-  readonly #arriving = new Map<Reader, string>();
+  readonly #catchingUp = new Set<Reader>();
+  readonly #arriving = new Set<Reader>();
   readonly #live = new Set<Reader>();
-  readonly #addresses = new WeakMap<Reader, string>();
   #slowReaders = 0;
   /** What the log emitted, and the events to tell, since the last fan-out began. */
   #gathered: LogEntry[] = [];
@@ -149,15 +153,19 @@ export class ChatHub implements Disposable {
   }
 
   /**
-   * Registers a reader that begins at `start`; its `retry` goes out at once. Its
-   * address is for `onSlowReader`.
+   * Registers the controller of a stream as a reader that begins at `start`; its
+   * `retry` goes out at once.
    */
-  join(reader: Reader, start: Start, address = "unknown"): void {
-    this.#catchingUp.set(reader, { start });
-    this.#addresses.set(reader, address);
-    if (this.#closed) return this.#end(reader);
-    this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
-    this.#enqueue(reader, this.#retry());
+  join(controller: Reader["controller"], start: Start, address = "unknown"): Reader {
+    const reader: Reader = { controller, address, start, cursor: undefined, published: undefined };
+    this.#catchingUp.add(reader);
+    if (this.#closed) {
+      this.#end(reader);
+    } else {
+      this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
+      this.#enqueue(reader, this.#retry());
+    }
+    return reader;
   }
 
   /**
@@ -166,8 +174,7 @@ export class ChatHub implements Disposable {
    * a live reader it never resolves, so that its stream does not ask again.
    */
   async pull(reader: Reader): Promise<void> {
-    const catchUp = this.#catchingUp.get(reader);
-    if (catchUp && await this.#sendPage(reader, catchUp)) return;
+    if (await this.#sendPage(reader)) return;
     await new Promise(() => {});
   }
 
@@ -188,7 +195,7 @@ export class ChatHub implements Disposable {
       this.#advance(Infinity);
     }
     this.#stopTimers();
-    for (const readers of [this.#catchingUp.keys(), this.#arriving.keys(), this.#live]) {
+    for (const readers of [this.#catchingUp, this.#arriving, this.#live]) {
       for (const reader of readers) this.#end(reader);
     }
   }
@@ -238,14 +245,14 @@ export class ChatHub implements Disposable {
     if (entries.length === 0) return this.#current();
     this.#replay.grown();
     this.#admit(entries, events);
-    for (const { published } of this.#catchingUp.values()) published?.push(...entries);
+    for (const { published } of this.#catchingUp) published?.push(...entries);
     return this.#live.values();
   }
 
   /** Those that have the whole log. */
   *#current(): Generator<Reader, undefined> {
     yield* this.#live;
-    yield* this.#arriving.keys();
+    yield* this.#arriving;
   }
 
   /**
@@ -253,8 +260,8 @@ export class ChatHub implements Disposable {
    * already, from the log; they get the rest and take part in the next.
    */
   #admit(entries: readonly LogEntry[], events: string): void {
-    for (const [reader, cursor] of this.#arriving) {
-      const next = after(cursor, entries);
+    for (const reader of this.#arriving) {
+      const next = after(reader.cursor!, entries);
       if (next.length === entries.length) {
         this.#arriving.delete(reader);
         this.#live.add(reader);
@@ -262,33 +269,37 @@ export class ChatHub implements Disposable {
       }
       const frames = messageFrames(next) + events;
       if (frames !== "") this.#send(reader, this.#encoder.encode(frames));
-      if (next.length > 0) this.#arriving.set(reader, next.at(-1)!.id);
+      reader.cursor = next.at(-1)?.id ?? reader.cursor;
     }
   }
 
   /** Sends a page of the log; whether there are further pages. */
-  async #sendPage(reader: Reader, catchUp: CatchUp): Promise<boolean> {
-    catchUp.published = [];
-    const page = await this.#replay.read(catchUp.start).catch((error) => {
+  async #sendPage(reader: Reader): Promise<boolean> {
+    reader.published = [];
+    const page = await this.#replay.read(reader.start).catch((error) => {
       if (!(error instanceof LogUnavailableError)) throw error;
     });
-    if (page?.more) {
-      catchUp.published = undefined;
-      catchUp.start = { since: page.cursor };
+    if (!page) {
+      // The log can't be read just now: come back later.
+      if (this.#catchingUp.has(reader)) this.#end(reader);
+      return false;
+    }
+    if (page.more) {
+      reader.published = undefined;
+      reader.start = { since: page.cursor };
       this.#enqueue(reader, page.bytes);
       return this.#catchingUp.has(reader);
     }
-    for (let end = 0; page && end < page.bytes.length;) {
+    for (let end = 0; end < page.bytes.length;) {
       if (end > 0) await new Promise((resolve) => setImmediate(resolve));
       if (!this.#catchingUp.has(reader)) return false;
       this.#enqueue(reader, page.bytes.subarray(end, end += PIECE_BYTES));
     }
-    if (!page) {
-      // The log can't be read just now: come back later.
-      this.#end(reader);
-    } else if (this.#catchingUp.delete(reader)) {
-      const next = after(page.cursor, catchUp.published);
-      this.#arriving.set(reader, next.at(-1)?.id ?? page.cursor);
+    if (this.#catchingUp.delete(reader)) {
+      this.#arriving.add(reader);
+      const next = after(page.cursor, reader.published);
+      reader.published = undefined;
+      reader.cursor = next.at(-1)?.id ?? page.cursor;
       const frames = messageFrames(next) + eventFrame("online", this.readers);
       this.#enqueue(reader, this.#encoder.encode(frames));
       this.#tellPresence();
@@ -298,13 +309,13 @@ export class ChatHub implements Disposable {
 
   /** Sends to a reader that is to keep up. */
   #send(reader: Reader, bytes: Uint8Array): void {
-    const waiting = STREAM_BUFFER.highWaterMark - (reader.desiredSize ?? 0);
+    const waiting = STREAM_BUFFER.highWaterMark - (reader.controller.desiredSize ?? 0);
     if (waiting > 0 && waiting + bytes.length > this.#maxBufferBytes) {
       this.leave(reader);
       // Not close(), which would keep what waits until it is read.
-      reader.error(new SlowReaderError(`${waiting} bytes wait`));
+      reader.controller.error(new SlowReaderError(`${waiting} bytes wait`));
       this.#slowReaders++;
-      this.#onSlowReader(this.#addresses.get(reader)!);
+      this.#onSlowReader(reader.address);
     } else {
       this.#enqueue(reader, bytes);
     }
@@ -312,7 +323,7 @@ export class ChatHub implements Disposable {
 
   #enqueue(reader: Reader, bytes: Uint8Array): void {
     try {
-      reader.enqueue(bytes);
+      reader.controller.enqueue(bytes);
     } catch (error) {
       // TypeError is what a stream that is closed or broken says.
       if (!(error instanceof TypeError)) throw error;
@@ -323,7 +334,7 @@ export class ChatHub implements Disposable {
   /** Sends a reader away, to come back in a while. */
   #end(reader: Reader): void {
     this.#enqueue(reader, this.#retry());
-    if (this.#remove(reader)) reader.close();
+    if (this.#remove(reader)) reader.controller.close();
   }
 
   #remove(reader: Reader): boolean {

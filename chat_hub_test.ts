@@ -36,18 +36,18 @@ function openHub(options: Partial<ChatHubOptions> = {}) {
     },
     /** A stream of the hub, as the route makes one. */
     open(start: Start = NEWCOMER) {
-      let controller!: Reader;
+      let reader!: Reader;
       const stream = new ReadableStream<Uint8Array>({
-        start: (it) => hub.join(controller = it, start, "192.0.2.1"),
-        pull: () => hub.pull(controller),
-        cancel: () => hub.leave(controller),
+        start: (controller) => void (reader = hub.join(controller, start, "192.0.2.1")),
+        pull: () => hub.pull(reader),
+        cancel: () => hub.leave(reader),
       }, STREAM_BUFFER);
-      return { stream, controller };
+      return { stream, controller: reader.controller, leave: () => hub.leave(reader) };
     },
     /** The same, read event by event. */
     join(start?: Start) {
-      const { stream, controller } = this.open(start);
-      return { reader: new EventReader(new Response(stream)), controller };
+      const { stream, ...rest } = this.open(start);
+      return { reader: new EventReader(new Response(stream)), ...rest };
     },
     /** A reader that has the whole log already. */
     async joinLive() {
@@ -292,12 +292,12 @@ Deno.test(
   "ChatHub pings every reader, and no timer runs when nobody reads",
   withFakeTime(async (tick) => {
     await using room = openHub();
-    const { reader, controller } = await room.joinLive();
+    const { reader, leave } = await room.joinLive();
     tick(HEARTBEAT_MS);
     assertEquals(await reader.next(), { event: "ping", data: "{}" });
     tick(HEARTBEAT_MS);
     assertEquals(await reader.next(), { event: "ping", data: "{}" });
-    room.hub.leave(controller);
+    leave();
     tick(HEARTBEAT_MS / 2);
     const later = await room.joinLive();
     // The old timer would be due now.
@@ -317,11 +317,11 @@ Deno.test(
     const others = [];
     for (let n = 0; n < 50; n++) others.push(await room.joinLive());
     tick(999);
-    for (const { controller } of others.slice(0, 10)) room.hub.leave(controller);
+    for (const { leave } of others.slice(0, 10)) leave();
     tick(1);
     assertEquals(await reader.nextOf("online"), "41");
     tick(5000);
-    room.hub.leave(others.at(-1)!.controller);
+    others.at(-1)!.leave();
     assertEquals(await reader.nextOf("online"), "40");
     await room.post("nothing between");
     assertEquals((await reader.next())!.event, undefined);
@@ -340,10 +340,10 @@ Deno.test("ChatHub.close() leaves no timer, also where a stream is broken", asyn
 
 Deno.test("ChatHub.leave() forgets a reader at once, and again changes nothing", async () => {
   await using room = openHub();
-  const { controller } = room.join();
+  const { leave } = room.join();
   room.join();
-  room.hub.leave(controller);
-  room.hub.leave(controller);
+  leave();
+  leave();
   assertEquals(room.hub.readers, 1);
 });
 

@@ -93,7 +93,7 @@ function openStream(request: Request, hub: ChatHub, address: string): Response {
   if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
   let reader: Reader;
   const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => hub.join(reader = controller, start, address),
+    start: (controller) => void (reader = hub.join(controller, start, address)),
     pull: () => hub.pull(reader),
     cancel: () => hub.leave(reader),
   }, STREAM_BUFFER);

@@ -12,7 +12,7 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { ChatHub } from "../chat_hub.ts";
+import { ChatHub, type Reader } from "../chat_hub.ts";
 import { type ChatMessage, compareIds, parseId } from "../chat_message.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { until } from "../tests/until.ts";
@@ -280,11 +280,11 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
 
 /** The ids that a reader of the hub gets after `since`, to the message with that text. */
 async function readUntil(hub: ChatHub, since: string, text: string): Promise<string[]> {
-  let controller: ReadableStreamDefaultController<Uint8Array>;
+  let joined: Reader;
   const stream = new ReadableStream<Uint8Array>({
-    start: (it) => hub.join(controller = it, { since }),
-    pull: () => hub.pull(controller),
-    cancel: () => hub.leave(controller),
+    start: (controller) => void (joined = hub.join(controller, { since })),
+    pull: () => hub.pull(joined),
+    cancel: () => hub.leave(joined),
   });
   await using reader = new EventReader(new Response(stream));
   const ids = [];
