@@ -1,12 +1,12 @@
 /**
  * The readers' stream controllers, and the fan-out to them. The hub sends what
- * the log emits; it owns the readers' way from the log to the live stream, the
- * heartbeat, the count of readers and the end of every stream. It knows nothing
- * of HTTP.
+ * the log emits; it owns the readers' way from the log to the live stream and the
+ * end of every stream. It knows nothing of HTTP.
  */
 
 import { compareIds } from "./chat_message.ts";
 import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/mod.ts";
+import { Presence } from "./presence.ts";
 import { Replay, type Start } from "./replay.ts";
 import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 
@@ -29,8 +29,6 @@ export interface Reader {
  * catches up is given no further page while more than this waits for it.
  */
 export const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
-
-type Timer = ReturnType<typeof setTimeout>;
 
 /** Options for {@linkcode ChatHub}. */
 export interface ChatHubOptions {
@@ -63,8 +61,6 @@ const SLICE = 64;
  * keeps a buffer as large as its largest write for as long as it is open.
  */
 const PIECE_BYTES = 2048;
-/** The number of readers is told at most this often. */
-const PRESENCE_INTERVAL_MS = 1000;
 
 /** Why the stream of a reader that did not keep up was ended. */
 export class SlowReaderError extends Error {
@@ -110,7 +106,7 @@ export class SlowReaderError extends Error {
  */
 export class ChatHub implements Disposable {
   readonly #encoder = new TextEncoder();
-  readonly #heartbeatMs: number;
+  readonly #presence: Presence;
   readonly #maxBufferBytes: number;
   readonly #onSlowReader: (address: string) => void;
   readonly #replay: Replay;
@@ -127,15 +123,11 @@ export class ChatHub implements Disposable {
   #receivers: Iterator<Reader, undefined> | undefined;
   /** Runs while a fan-out is going out, or is about to. */
   #turn: ReturnType<typeof setImmediate> | undefined;
-  #heartbeat: Timer | undefined;
-  /** Runs for PRESENCE_INTERVAL_MS after the number of readers was told. */
-  #presencePause: Timer | undefined;
-  #toldReaders = 0;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
   constructor({ log, heartbeatMs, maxBufferBytes, onSlowReader = () => {} }: ChatHubOptions) {
-    this.#heartbeatMs = heartbeatMs;
+    this.#presence = new Presence({ heartbeatMs, tell: (frame) => this.#tell(frame) });
     this.#maxBufferBytes = maxBufferBytes;
     this.#onSlowReader = onSlowReader;
     this.#replay = new Replay(log);
@@ -159,12 +151,8 @@ export class ChatHub implements Disposable {
   join(controller: Reader["controller"], start: Start, address = "unknown"): Reader {
     const reader: Reader = { controller, address, start, cursor: undefined, published: undefined };
     this.#catchingUp.add(reader);
-    if (this.#closed) {
-      this.#end(reader);
-    } else {
-      this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), this.#heartbeatMs);
-      this.#enqueue(reader, this.#retry());
-    }
+    if (this.#closed) this.#end(reader);
+    else this.#enqueue(reader, this.#retry());
     return reader;
   }
 
@@ -180,7 +168,7 @@ export class ChatHub implements Disposable {
 
   /** Forgets a reader whose stream has ended. Leaving twice changes nothing. */
   leave(reader: Reader): void {
-    if (this.#remove(reader)) this.#tellPresence();
+    if (this.#remove(reader) && !this.#closed) this.#presence.changed(this.readers);
   }
 
   /**
@@ -194,7 +182,7 @@ export class ChatHub implements Disposable {
       clearImmediate(this.#turn);
       this.#advance(Infinity);
     }
-    this.#stopTimers();
+    this.#presence[Symbol.dispose]();
     for (const readers of [this.#catchingUp, this.#arriving, this.#live]) {
       for (const reader of readers) this.#end(reader);
     }
@@ -302,7 +290,7 @@ export class ChatHub implements Disposable {
       reader.cursor = next.at(-1)?.id ?? page.cursor;
       const frames = messageFrames(next) + eventFrame("online", this.readers);
       this.#enqueue(reader, this.#encoder.encode(frames));
-      this.#tellPresence();
+      this.#presence.changed(this.readers);
     }
     return false;
   }
@@ -342,32 +330,9 @@ export class ChatHub implements Disposable {
       this.#catchingUp.delete(reader);
   }
 
-  /**
-   * Tells the number of readers now, or when the pause after the last time is
-   * over. Where nobody is left to tell, nothing needs a timer.
-   */
-  #tellPresence(): void {
-    if (this.#closed || this.readers === 0) return this.#stopTimers();
-    if (this.#presencePause !== undefined || this.readers === this.#toldReaders) return;
-    this.#presencePause = setTimeout(() => {
-      this.#presencePause = undefined;
-      this.#tellPresence();
-    }, PRESENCE_INTERVAL_MS);
-    this.#toldReaders = this.readers;
-    // Who is alone has been told on arrival.
-    if (this.readers > 1) this.#tell(eventFrame("online", this.readers));
-  }
-
   #retry(): Uint8Array {
     this.#nextRetry = (this.#nextRetry + RETRY_STRIDE) % RETRY_STEPS;
     return this.#encoder.encode(retryFrame(MIN_RETRY_MS + this.#nextRetry));
-  }
-
-  #stopTimers(): void {
-    clearInterval(this.#heartbeat);
-    clearTimeout(this.#presencePause);
-    this.#heartbeat = this.#presencePause = undefined;
-    this.#toldReaders = 0;
   }
 }
 

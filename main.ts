@@ -11,6 +11,7 @@ import { STATUS_CODE } from "@std/http/status";
 import { ChatHub, type Reader, SlowReaderError, STREAM_BUFFER } from "./chat_hub.ts";
 import { readPost } from "./chat_message.ts";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
+import { SECURITY_HEADERS, STREAM_HEADERS } from "./headers.ts";
 import { sendHistory } from "./history.ts";
 import { toHttpError } from "./http_error.ts";
 import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
@@ -24,22 +25,6 @@ import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/mod.ts";
 const TCP_BACKLOG = 4096;
 /** Streams that have not ended this long after a signal are cut: their readers do not read. */
 const SHUTDOWN_DEADLINE_MS = 800;
-/** On every response. The page loads nothing from elsewhere and nobody frames it. */
-const SECURITY_HEADERS = Object.entries({
-  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
-    "img-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; " +
-    "base-uri 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  // Not no-referrer: with it browsers send "Origin: null" with the page's own plain form.
-  "referrer-policy": "same-origin",
-});
-
-const STREAM_HEADERS = {
-  "content-type": "text/event-stream; charset=utf-8",
-  // no-transform: a proxy that compresses would hold messages back.
-  "cache-control": "no-cache, no-transform",
-  "x-accel-buffering": "no",
-};
 
 /** What the routes need: one room and its settings. */
 export interface HandlerOptions {
