@@ -325,6 +325,11 @@ Deno.test(
     assertEquals(await reader.nextOf("online"), "40");
     await room.post("nothing between");
     assertEquals((await reader.next())!.event, undefined);
+    tick(5000);
+    for (const { leave } of others) leave();
+    tick(1000);
+    assertEquals(await reader.nextOf("online"), "39");
+    assertEquals(await reader.nextOf("online"), "1");
   }),
 );
 

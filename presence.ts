@@ -48,9 +48,10 @@ export class Presence implements Disposable {
       this.#pause = undefined;
       this.changed(this.#readers);
     }, ONLINE_INTERVAL_MS);
+    // The first reader has been told on arrival.
+    const isFirst = this.#told === 0 && readers === 1;
     this.#told = readers;
-    // Who is alone has been told on arrival.
-    if (readers > 1) tell(eventFrame("online", readers));
+    if (!isFirst) tell(eventFrame("online", readers));
   }
 
   /** Stops the timers; a further change starts them again. */

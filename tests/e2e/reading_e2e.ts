@@ -36,6 +36,7 @@ Deno.test("own messages are told apart, here and after a reload", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
   await ann.send("mine", "ann");
+  await ann.see("mine");
   // Somebody else may use the same name.
   await post(chat.url, "not mine", "ann");
   const own = ann.page.locator(".transcript .own .text");

@@ -66,6 +66,11 @@ Deno.test("a tab opened while others read has the history and what comes, in ord
   isWriting = false;
   await writing;
   await tab.see(`message ${last}`);
+  // What the tab catches up on is drawn bit by bit, before what has come meanwhile.
+  await tab.page.waitForFunction((last) => {
+    const entries = document.querySelectorAll(".transcript .text");
+    return last - Number(entries[0].textContent?.slice("message ".length)) + 1 <= entries.length;
+  }, last);
   const texts = await tab.texts;
   const first = last - texts.length + 1;
   assertEquals(texts, texts.map((_, n) => `message ${first + n}`));
