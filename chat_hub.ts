@@ -7,7 +7,7 @@
 import { compareIds } from "./chat_message.ts";
 import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/mod.ts";
 import { Presence } from "./presence.ts";
-import { Replay, type Start } from "./replay.ts";
+import { Replay, type ReplayPage, type Start } from "./replay.ts";
 import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 
 /** A reader, from joining to leaving. */
@@ -20,6 +20,8 @@ export interface Reader {
   start: Start;
   /** The id of the last message it has from there, once it has all. */
   cursor?: string;
+  /** The part of its last page that it had no room for. */
+  rest?: Uint8Array;
   /** What went out to others while a page was being read for it. */
   published?: LogEntry[];
 }
@@ -149,7 +151,7 @@ export class ChatHub implements Disposable {
    * `retry` goes out at once.
    */
   join(controller: Reader["controller"], start: Start, address = "unknown"): Reader {
-    const reader: Reader = { controller, address, start, cursor: undefined, published: undefined };
+    const reader: Reader = { controller, address, start };
     this.#catchingUp.add(reader);
     if (this.#closed) this.#end(reader);
     else this.#enqueue(reader, this.#retry());
@@ -261,38 +263,60 @@ export class ChatHub implements Disposable {
     }
   }
 
-  /** Sends a page of the log; whether there are further pages. */
+  /** Sends a page of the log, or the rest of one; whether there is more to send. */
   async #sendPage(reader: Reader): Promise<boolean> {
-    reader.published = [];
-    const page = await this.#replay.read(reader.start).catch((error) => {
-      if (!(error instanceof LogUnavailableError)) throw error;
-    });
-    if (!page) {
-      // The log can't be read just now: come back later.
-      if (this.#catchingUp.has(reader)) this.#end(reader);
-      return false;
-    }
-    if (page.more) {
-      reader.published = undefined;
-      reader.start = { since: page.cursor };
-      this.#enqueue(reader, page.bytes);
+    if (reader.rest && !await this.#sendPieces(reader, reader.rest)) {
       return this.#catchingUp.has(reader);
     }
-    for (let end = 0; end < page.bytes.length;) {
+    reader.published = [];
+    const page = await this.#readPage(reader);
+    if (!page || !this.#catchingUp.has(reader)) return false;
+    reader.start = { since: page.cursor };
+    const isSent = await this.#sendPieces(reader, page.bytes, page.more ? undefined : PIECE_BYTES);
+    if (!this.#catchingUp.has(reader)) return false;
+    const next = after(page.cursor, reader.published);
+    reader.published = undefined;
+    if (page.more || !isSent) return true;
+    this.#catchingUp.delete(reader);
+    this.#arriving.add(reader);
+    reader.cursor = next.at(-1)?.id ?? page.cursor;
+    const frames = messageFrames(next) + eventFrame("online", this.readers);
+    this.#enqueue(reader, this.#encoder.encode(frames));
+    this.#presence.changed(this.readers);
+    return false;
+  }
+
+  /** Reads a reader's next page; sends the reader away to come back later if that can't be. */
+  async #readPage(reader: Reader): Promise<ReplayPage | undefined> {
+    try {
+      return await this.#replay.read(reader.start);
+    } catch (error) {
+      if (!this.#catchingUp.has(reader)) return;
+      if (!(error instanceof LogUnavailableError)) {
+        this.leave(reader);
+        throw error;
+      }
+      this.#end(reader);
+    }
+  }
+
+  /** Sends while there is room, a piece a turn; whether all of it is sent. */
+  async #sendPieces(
+    reader: Reader,
+    bytes: Uint8Array,
+    size = STREAM_BUFFER.highWaterMark,
+  ): Promise<boolean> {
+    reader.rest = undefined;
+    for (let end = 0; end < bytes.length;) {
       if (end > 0) await new Promise((resolve) => setImmediate(resolve));
       if (!this.#catchingUp.has(reader)) return false;
-      this.#enqueue(reader, page.bytes.subarray(end, end += PIECE_BYTES));
+      if (reader.controller.desiredSize! <= 0) {
+        reader.rest = bytes.subarray(end);
+        return false;
+      }
+      this.#enqueue(reader, bytes.subarray(end, end += size));
     }
-    if (this.#catchingUp.delete(reader)) {
-      this.#arriving.add(reader);
-      const next = after(page.cursor, reader.published);
-      reader.published = undefined;
-      reader.cursor = next.at(-1)?.id ?? page.cursor;
-      const frames = messageFrames(next) + eventFrame("online", this.readers);
-      this.#enqueue(reader, this.#encoder.encode(frames));
-      this.#presence.changed(this.readers);
-    }
-    return false;
+    return true;
   }
 
   /** Sends to a reader that is to keep up. */
@@ -322,7 +346,9 @@ export class ChatHub implements Disposable {
   /** Sends a reader away, to come back in a while. */
   #end(reader: Reader): void {
     this.#enqueue(reader, this.#retry());
-    if (this.#remove(reader)) reader.controller.close();
+    if (!this.#remove(reader)) return;
+    reader.controller.close();
+    if (!this.#closed) this.#presence.changed(this.readers);
   }
 
   #remove(reader: Reader): boolean {

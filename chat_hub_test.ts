@@ -9,7 +9,7 @@ import {
   SlowReaderError,
   STREAM_BUFFER,
 } from "./chat_hub.ts";
-import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
+import { LogUnavailableError, type MessageLog, openMessageLog } from "./message_log/mod.ts";
 import type { Start } from "./replay.ts";
 import { EventReader } from "./tests/event_reader.ts";
 import { until } from "./tests/until.ts";
@@ -219,6 +219,36 @@ Deno.test("ChatHub ends a reader that does not keep up, and frees what waits for
   assertEquals(stalled.controller.desiredSize, null);
   assertEquals(room.hub.readers, 1);
   await assertRejects(() => stalled.stream.getReader().read(), SlowReaderError);
+});
+
+Deno.test("ChatHub does not count a replay as a slow reader's backlog", async () => {
+  await using room = openHub();
+  const text = "x".repeat(4000);
+  await room.post(...Array.from({ length: 50 }, (_, n) => `${n} ${text}`));
+  const { reader, controller } = room.join();
+  await until(() => controller.desiredSize! <= 0);
+  for (let n = 0; n < 20; n++) await room.post(`live ${n} ${text}`);
+  const waiting = STREAM_BUFFER.highWaterMark - controller.desiredSize!;
+  assert(waiting <= MAX_BUFFER_BYTES, `${waiting} bytes wait`);
+  for (let n = 0; n < 50; n++) {
+    assertEquals((await reader.nextMessage()).message.split(" ")[0], `${n}`);
+  }
+  for (let n = 0; n < 20; n++) {
+    assertEquals((await reader.nextMessage()).message.split(" ")[1], `${n}`);
+  }
+  assertEquals(room.hub.slowReaders, 0);
+});
+
+Deno.test("ChatHub forgets a reader whose log fails, and leaves no timer for it", async () => {
+  for (const error of [new LogUnavailableError("disk"), new TypeError("a fault of ours")]) {
+    await using room = openHub();
+    room.log.since = () => Promise.reject(error);
+    await room.joinLive().then(({ leave }) => leave());
+    const stream = room.open({ since: "1-1" }).stream.getReader();
+    await stream.read();
+    await stream.read().catch((reason) => assertEquals(reason, error));
+    assertEquals(room.hub.readers, 0);
+  }
 });
 
 Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", async () => {

@@ -129,7 +129,7 @@ async function serve(config: Config): Promise<void> {
     hostname: config.hostname,
     tcpBacklog: TCP_BACKLOG,
     onListen: ({ port }) => console.log(greeting(config, port)),
-    // Only a stream that breaks off comes here, and the hub tells of those.
+    // What comes here is a body that breaks off: the handler has answered for all else.
     onError,
   }, (request, info) => {
     const response = handler(request, info);
@@ -140,7 +140,10 @@ async function serve(config: Config): Promise<void> {
     return response;
   });
 
+  let isStopping = false;
   const stop = async () => {
+    if (isStopping) return;
+    isStopping = true;
     setTimeout(() => Deno.exit(0), SHUTDOWN_DEADLINE_MS);
     hub.close();
     // Before the server: its shutdown breaks off the bodies that are still being read.

@@ -63,7 +63,7 @@ interface Row {
 interface Waiting {
   readonly post: Post;
   resolve(appended: Appended): void;
-  reject(error: Error): void;
+  reject(error: unknown): void;
 }
 
 /**
@@ -134,7 +134,9 @@ export class SqliteLog implements MessageLog {
 
   // deno-lint-ignore require-await
   async since(cursor?: string): Promise<LogPage> {
-    const place = cursor === undefined ? this.#oldest - 1 : this.#placeOf(cursor);
+    const place = cursor === undefined
+      ? this.#oldest - 1
+      : this.#query(() => this.#placeOf(cursor));
     const from = Math.max((place ?? 0) + 1, this.#oldest);
     const end = from - from % PAGE_SIZE + PAGE_SIZE;
     const missed = place === undefined ? null : from - place - 1;
@@ -149,7 +151,7 @@ export class SqliteLog implements MessageLog {
 
   // deno-lint-ignore require-await
   async before(id: string, count: number): Promise<readonly LogEntry[]> {
-    const end = this.#placeOf(id) ?? 0;
+    const end = this.#query(() => this.#placeOf(id)) ?? 0;
     return this.#read(Math.max(end - count, this.#oldest), end).entries;
   }
 
@@ -226,10 +228,15 @@ export class SqliteLog implements MessageLog {
 
   /** The messages from one sequence number to before another, and the cursor behind them. */
   #read(from: number, end: number): Pick<LogPage, "entries" | "cursor"> {
+    const rows = this.#query(() => this.#statements.range.all(from, end)) as unknown as Row[];
+    const entries = rows.map(toEntry);
+    return { entries, cursor: entries.at(-1)?.id ?? `${this.#lastMs}-${this.#last}` };
+  }
+
+  /** Asks the database; what it can't answer is the log that can't be read. */
+  #query<Result>(ask: () => Result): Result {
     try {
-      const rows = this.#statements.range.all(from, end) as unknown as Row[];
-      const entries = rows.map(toEntry);
-      return { entries, cursor: entries.at(-1)?.id ?? `${this.#lastMs}-${this.#last}` };
+      return ask();
     } catch (error) {
       throw unavailable(error);
     }
@@ -339,7 +346,9 @@ function isSameText({ json }: LogEntry, post: Post): boolean {
   return nickname === post.nickname && message === post.message;
 }
 
-function unavailable(cause: unknown): LogUnavailableError {
+/** What an error of the database means to the rest; any other error stays what it is. */
+function unavailable(cause: unknown): unknown {
+  if (!isSqliteError(cause)) return cause;
   return new LogUnavailableError("The message log can't be used just now", { cause });
 }
 

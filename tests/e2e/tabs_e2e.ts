@@ -58,7 +58,10 @@ Deno.test("a tab opened while others read has the history and what comes, in ord
   let last = 0;
   let isWriting = true;
   const writing = (async () => {
-    while (isWriting) await post(chat.url, `message ${++last}`);
+    while (isWriting) {
+      await post(chat.url, `message ${++last}`);
+      await ann.see(`message ${last}`);
+    }
   })();
   await ann.see("message 20");
   const tab = await ann.openTab();
