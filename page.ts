@@ -63,7 +63,8 @@ export async function loadPage(
 ): Promise<ReadonlyMap<string, PageFile>> {
   const scripts = Object.entries(SCRIPTS);
   // chat.js asks for most of them; those that they ask for in turn need not wait for that.
-  const preloads = scripts.filter(([name]) => !`./chat.js${chat}`.includes(`./${name}.js`))
+  const known = `./chat.js./stream_worker.js${compact(chat)}`;
+  const preloads = scripts.filter(([name]) => !known.includes(`./${name}.js`))
     .map(([name]) => `<link rel="modulepreload" href="/${name}.js">`);
   const page = html
     .replaceAll("Simple Chat", () => escapeHtml(title))

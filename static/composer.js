@@ -113,5 +113,9 @@ export class Composer {
  * @param {string} text
  */
 function tidy(text) {
-  return text.replace(/\r\n?/g, "\n").normalize("NFC").trim();
+  return text.toWellFormed()
+    .replace(/[^\P{Cc}\t\n\r]/gu, "")
+    .replace(/\r\n?/g, "\n")
+    .normalize("NFC")
+    .trim();
 }

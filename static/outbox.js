@@ -7,10 +7,11 @@
  */
 
 /** @import { ChatMessage } from "./message.js" */
-import { keep, onKeptElsewhere, recall } from "./store.js";
+import { forget, keep, keysOf, onKeptElsewhere, recall } from "./store.js";
 
 /**
  * @typedef {{
+ *   place: string,
  *   key: string,
  *   nickname: string,
  *   message: string,
@@ -19,7 +20,7 @@ import { keep, onKeptElsewhere, recall } from "./store.js";
  *   notBefore?: number,
  *   isPaced?: boolean,
  *   problem?: string,
- * }} Unsent `waiting` goes out by itself after `notBefore`, unless it `isPaced` by the server even
+ * }} Unsent It is kept at its `place`, which sorts by the time of writing. `waiting` goes out by itself after `notBefore`, unless it `isPaced` by the server even
  * earlier when the connection is back; `failed` waits for a person.
  *
  * @typedef {{
@@ -35,6 +36,8 @@ const FIRST_DELAY_MS = 2000;
 const LONGEST_DELAY_MS = 30_000;
 /** Ids of own messages that are remembered: as many as the page shows. */
 const MOST_OWN = 1000;
+/** Every message has a place of its own, so that no tab writes over what another has written. */
+const PLACES = "outbox.";
 
 export class Outbox {
   #listener;
@@ -43,12 +46,15 @@ export class Outbox {
   #timer;
   /** @type {Set<string>} */
   #own = new Set(recall("own"));
+  /** The keys of what was written in this tab. @type {Set<string>} */
+  #writtenHere = new Set();
+  #writtenAt = 0;
 
   /** @param {OutboxListener} listener */
   constructor(listener) {
     this.#listener = listener;
-    onKeptElsewhere(["outbox", "own"], () => {
-      this.#own = new Set(recall("own"));
+    onKeptElsewhere([PLACES, "own"], () => {
+      for (const id of recall("own") ?? []) this.#own.add(id);
       this.#changed(navigator.locks ? 0 : ANSWER_MS);
     });
     this.#schedule();
@@ -56,7 +62,8 @@ export class Outbox {
 
   /** @returns {readonly Unsent[]} */
   get entries() {
-    return recall("outbox") ?? [];
+    // Another tab may have sent one since the places were asked for.
+    return keysOf(PLACES).flatMap((place) => recall(place) ?? []);
   }
 
   /** Whether this browser sent the message with that id. */
@@ -75,7 +82,10 @@ export class Outbox {
   add({ nickname, message }) {
     const random = crypto.getRandomValues(new Uint8Array(16));
     const key = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    this.#write([...this.entries, { key, nickname, message, state: "ready", tries: 0 }]);
+    this.#writtenHere.add(key);
+    this.#writtenAt = Math.max(Date.now(), this.#writtenAt + 1);
+    const place = `${PLACES}${this.#writtenAt}.${key}`;
+    this.#write({ place, key, nickname, message, state: "ready", tries: 0 });
   }
 
   retry(/** @type {string} */ key) {
@@ -83,7 +93,8 @@ export class Outbox {
   }
 
   discard(/** @type {string} */ key) {
-    this.#write(this.entries.filter((entry) => entry.key !== key));
+    this.#forget(key);
+    this.#changed();
   }
 
   /** The connection is back: what waited for it goes out. */
@@ -93,10 +104,21 @@ export class Outbox {
     }
   }
 
-  /** @param {readonly Unsent[]} entries */
-  #write(entries) {
-    keep("outbox", entries);
+  /** @param {Unsent} entry */
+  #write(entry) {
+    keep(entry.place, entry);
     this.#changed();
+  }
+
+  /** @param {string} key */
+  #find(key) {
+    return this.entries.find((entry) => entry.key === key);
+  }
+
+  /** @param {string} key */
+  #forget(key) {
+    const entry = this.#find(key);
+    if (entry) forget(entry.place);
   }
 
   /**
@@ -104,7 +126,8 @@ export class Outbox {
    * @param {Partial<Unsent>} change
    */
   #update(key, change) {
-    this.#write(this.entries.map((entry) => entry.key === key ? { ...entry, ...change } : entry));
+    const entry = this.#find(key);
+    if (entry) this.#write({ ...entry, ...change });
   }
 
   #changed(delay = 0) {
@@ -166,9 +189,10 @@ export class Outbox {
   #sent(key, message) {
     this.#own.add(message.id);
     keep("own", [...this.#own].slice(-MOST_OWN));
-    // First into the transcript, then out of here: it is never nowhere.
+    // Shown in the transcript before it is gone from the outbox's view.
+    this.#forget(key);
     this.#listener.onSent(message);
-    this.discard(key);
+    this.#changed();
   }
 
   /**
@@ -182,7 +206,7 @@ export class Outbox {
     const seconds = Number(response.headers.get("retry-after"));
     if (seconds > 0) return this.#wait(entry, detail, { seconds, isPaced: true });
     this.#update(entry.key, { state: "failed", problem: detail });
-    if (field) this.#listener.onRefused(entry, field, detail);
+    if (field && this.#writtenHere.has(entry.key)) this.#listener.onRefused(entry, field, detail);
   }
 
   /**

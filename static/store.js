@@ -41,14 +41,39 @@ export function keep(key, value, area = "localStorage") {
 }
 
 /**
- * Calls back when another tab keeps something under one of the keys.
+ * The keys in localStorage that begin so, in order.
  *
- * @param {string[]} keys
+ * @param {string} prefix
+ */
+export function keysOf(prefix) {
+  const kept = new Set(memory.keys());
+  try {
+    for (const key of Object.keys(localStorage)) kept.add(key.replace(/^chat\./, ""));
+  } catch {
+    // SecurityError: storage is blocked.
+  }
+  return [...kept].filter((key) => key.startsWith(prefix)).sort();
+}
+
+/** @param {string} key */
+export function forget(key) {
+  memory.delete(key);
+  try {
+    localStorage.removeItem(`chat.${key}`);
+  } catch {
+    // SecurityError: storage is blocked.
+  }
+}
+
+/**
+ * Calls back when another tab keeps something under a key that begins so.
+ *
+ * @param {string[]} prefixes
  * @param {() => void} listener
  */
-export function onKeptElsewhere(keys, listener) {
+export function onKeptElsewhere(prefixes, listener) {
   addEventListener("storage", ({ key }) => {
     // null: everything was cleared.
-    if (key === null || keys.some((name) => key === `chat.${name}`)) listener();
+    if (key === null || prefixes.some((prefix) => key.startsWith(`chat.${prefix}`))) listener();
   });
 }

@@ -84,7 +84,9 @@ export class Transcript {
       if (!lastId || compareIds(id, lastId) < 0) this.#enqueue(message);
     }
     this.#updateButton();
-    this.#scheduleDraw();
+    // What was sent from here must not be nowhere for a moment.
+    if (!isHistory && messages.some(({ id }) => this.#outbox.isOwn(id))) this.#drawAll();
+    else this.#scheduleDraw();
   }
 
   /** Whether a message has its place here, rather than in what older messages would bring. */

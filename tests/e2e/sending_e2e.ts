@@ -233,3 +233,16 @@ Deno.test("a refusal that trying again may mend is not sent, says why, and can b
   await ann.see("first");
   assertEquals(await kept(chat.url), ["second", "first"]);
 });
+
+Deno.test("what is written fast while other tabs are open arrives in order, all of it", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  for (let n = 0; n < 4; n++) await (await ann.openTab()).connection("Live");
+  const texts = Array.from({ length: 100 }, (_, n) => `message ${n}`);
+  for (const text of texts) await ann.send(text);
+  await ann.see(texts.at(-1)!);
+  await ann.page.waitForFunction(() => !document.querySelector(".outbox .entry"));
+  const headers = { accept: "application/json" };
+  const kept = await (await fetch(`${chat.url}/chat?since=all`, { headers })).json();
+  assertEquals(kept.map(({ message }: { message: string }) => message), texts);
+});
