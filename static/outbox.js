@@ -151,13 +151,16 @@ export class Outbox {
 
   async #send() {
     this.#isSending = true;
-    await alone(async () => {
-      const next = this.#next;
-      // While this tab waited for its turn another may have sent it.
-      if (next && (next.notBefore ?? 0) <= Date.now()) await this.#post(next);
-    });
-    this.#isSending = false;
-    this.#schedule();
+    try {
+      await alone(async () => {
+        const next = this.#next;
+        // While this tab waited for its turn another may have sent it.
+        if (next && (next.notBefore ?? 0) <= Date.now()) await this.#post(next);
+      });
+    } finally {
+      this.#isSending = false;
+      this.#schedule();
+    }
   }
 
   /** @param {Unsent} entry */

@@ -84,8 +84,10 @@ export class Transcript {
       if (!lastId || compareIds(id, lastId) < 0) this.#enqueue(message);
     }
     this.#updateButton();
-    // What was sent from here must not be nowhere for a moment.
-    if (!isHistory && messages.some(({ id }) => this.#outbox.isOwn(id))) this.#drawAll();
+    // What was sent from here must not be nowhere for a moment, and a tab that nobody looks at draws
+    // so seldom that what waits would grow without end.
+    const isOwn = !isHistory && messages.some(({ id }) => this.#outbox.isOwn(id));
+    if (isOwn || this.#queue.length > 2 * MOST_ENTRIES) this.#drawAll();
     else this.#scheduleDraw();
   }
 
