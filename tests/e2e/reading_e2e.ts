@@ -17,9 +17,11 @@ async function top(visitor: Visitor, text: string): Promise<number> {
   return box!.y;
 }
 
+/** Scrolls, and waits until the page has been told of it. */
 function scrollTo(visitor: Visitor, position: number): Promise<void> {
   return visitor.log.evaluate((log, position) => {
     log.scrollTop = position < 0 ? log.scrollHeight + position : position;
+    return new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   }, position);
 }
 
