@@ -274,9 +274,10 @@ export class ChatHub implements Disposable {
     reader.start = { since: page.cursor };
     const isSent = await this.#sendPieces(reader, page.bytes, page.more ? undefined : PIECE_BYTES);
     if (!this.#catchingUp.has(reader)) return false;
-    const next = after(page.cursor, reader.published);
+    const { published } = reader;
     reader.published = undefined;
     if (page.more || !isSent) return true;
+    const next = after(page.cursor, published);
     this.#catchingUp.delete(reader);
     this.#arriving.add(reader);
     reader.cursor = next.at(-1)?.id ?? page.cursor;

@@ -8,14 +8,14 @@ import { STATUS_CODE } from "@std/http/status";
 import { HttpError } from "./http_error.ts";
 
 /** Longest body read, in bytes; 4,000 emoji in a form take 48,000. */
-export const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 /** Longest message, in Unicode code points. */
-export const MAX_MESSAGE_LENGTH = 4000;
+const MAX_MESSAGE_LENGTH = 4000;
 /** Longest nickname, in Unicode code points. */
-export const MAX_NICKNAME_LENGTH = 40;
+const MAX_NICKNAME_LENGTH = 40;
 
 /** Longest key, in Unicode code points. */
-export const MAX_KEY_LENGTH = 100;
+const MAX_KEY_LENGTH = 100;
 
 /** What someone posted: normalised, within the limits, not yet in the log. */
 export interface Post {
