@@ -7,7 +7,7 @@
 import { compareIds } from "./chat_message.ts";
 import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/mod.ts";
 import { Presence } from "./presence.ts";
-import { Replay, type ReplayPage, type Start } from "./replay.ts";
+import { Replay, type ReplayPage, type Start, UNKNOWN_CURSOR } from "./replay.ts";
 import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
 
 /** A reader, from joining to leaving. */
@@ -16,14 +16,13 @@ export interface Reader {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   /** For `onSlowReader`. */
   readonly address: string;
-  /** Where it goes on to read the log. */
-  start: Start;
-  /** The id of the last message it has from there, once it has all. */
-  cursor?: string;
-  /** The part of its last page that it had no room for. */
-  rest?: Uint8Array;
-  /** What went out to others while a page was being read for it. */
-  published?: LogEntry[];
+  /** Where it begins to read the log. */
+  readonly start: Start;
+  /** The id of the last message it has from there. */
+  cursor: string | undefined;
+  /** The page that is going out, and how many bytes of it are out. */
+  page: ReplayPage | undefined;
+  sent: number;
 }
 
 /**
@@ -59,8 +58,8 @@ const RETRY_STRIDE = 1237;
  */
 const SLICE = 64;
 /**
- * The last page a newcomer gets is written in pieces of this size: a connection
- * keeps a buffer as large as its largest write for as long as it is open.
+ * A newcomer that needs one page only gets it in pieces of this size, one a turn: a
+ * connection keeps a buffer as large as its largest write for as long as it is open.
  */
 const PIECE_BYTES = 2048;
 
@@ -117,19 +116,22 @@ export class ChatHub implements Disposable {
   readonly #arriving = new Set<Reader>();
   readonly #live = new Set<Reader>();
   #slowReaders = 0;
-  /** What the log emitted, and the events to tell, since the last fan-out began. */
+  /** What the log emitted since the last fan-out began. */
   #gathered: LogEntry[] = [];
-  #events = "";
+  /** The id of the last message that a fan-out has begun with. */
+  #published = UNKNOWN_CURSOR;
   /** The fan-out that is going out: its bytes, and the readers that do not have them yet. */
   #chunk = new Uint8Array();
   #receivers: Iterator<Reader, undefined> | undefined;
   /** Runs while a fan-out is going out, or is about to. */
   #turn: ReturnType<typeof setImmediate> | undefined;
+  /** Resolves with the next turn, if somebody waits for it. */
+  #turnOver: Promise<void> | undefined;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #closed = false;
 
   constructor({ log, heartbeatMs, maxBufferBytes, onSlowReader = () => {} }: ChatHubOptions) {
-    this.#presence = new Presence({ heartbeatMs, tell: (frame) => this.#tell(frame) });
+    this.#presence = new Presence({ heartbeatMs, onDue: () => this.#fanOutSoon() });
     this.#maxBufferBytes = maxBufferBytes;
     this.#onSlowReader = onSlowReader;
     this.#replay = new Replay(log);
@@ -151,7 +153,14 @@ export class ChatHub implements Disposable {
    * `retry` goes out at once.
    */
   join(controller: Reader["controller"], start: Start, address = "unknown"): Reader {
-    const reader: Reader = { controller, address, start };
+    const reader: Reader = {
+      controller,
+      address,
+      start,
+      cursor: undefined,
+      page: undefined,
+      sent: 0,
+    };
     this.#catchingUp.add(reader);
     if (this.#closed) this.#end(reader);
     else this.#enqueue(reader, this.#retry());
@@ -159,13 +168,13 @@ export class ChatHub implements Disposable {
   }
 
   /**
-   * Gives a reader its next page of the log; for a stream's `pull`. Resolves when
-   * the page is in the stream and is to be called again when that has room. For
-   * a live reader it never resolves, so that its stream does not ask again.
+   * Gives a reader what comes next of the log; for a stream's `pull`, which is
+   * called while the stream has room. Resolves when that may be again: for a
+   * live reader never.
    */
-  async pull(reader: Reader): Promise<void> {
-    if (await this.#sendPage(reader)) return;
-    await new Promise(() => {});
+  pull(reader: Reader): Promise<void> {
+    const page = reader.page ?? this.#replay.read(startOf(reader));
+    return page instanceof Promise ? this.#sendPage(reader, page) : this.#sendPiece(reader, page);
   }
 
   /** Forgets a reader whose stream has ended. Leaving twice changes nothing. */
@@ -199,12 +208,6 @@ export class ChatHub implements Disposable {
     this.#fanOutSoon();
   }
 
-  /** Sends an event to all that have the whole log, with the next fan-out. */
-  #tell(frame: string): void {
-    this.#events += frame;
-    this.#fanOutSoon();
-  }
-
   /** A turn later, when the posts that brought the messages have been answered. */
   #fanOutSoon(): void {
     this.#turn ??= setImmediate(() => this.#advance(SLICE));
@@ -222,20 +225,19 @@ export class ChatHub implements Disposable {
       }
       this.#send(reader, this.#chunk);
     }
-    if (this.#receivers || this.#gathered.length > 0 || this.#events !== "") this.#fanOutSoon();
+    if (this.#receivers || this.#gathered.length > 0 || this.#presence.isDue) this.#fanOutSoon();
   }
 
   /** Makes one chunk of what was gathered, and returns the readers to get it. */
   #begin(): Iterator<Reader, undefined> {
     const entries = this.#gathered;
-    const events = this.#events;
+    const events = this.#presence.take();
     this.#gathered = [];
-    this.#events = "";
     this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
     if (entries.length === 0) return this.#current();
+    this.#published = entries.at(-1)!.id;
     this.#replay.grown();
     this.#admit(entries, events);
-    for (const { published } of this.#catchingUp) published?.push(...entries);
     return this.#live.values();
   }
 
@@ -263,61 +265,57 @@ export class ChatHub implements Disposable {
     }
   }
 
-  /** Sends a page of the log, or the rest of one; whether there is more to send. */
-  async #sendPage(reader: Reader): Promise<boolean> {
-    if (reader.rest && !await this.#sendPieces(reader, reader.rest)) {
-      return this.#catchingUp.has(reader);
-    }
-    reader.published = [];
-    const page = await this.#readPage(reader);
-    if (!page || !this.#catchingUp.has(reader)) return false;
-    reader.start = { since: page.cursor };
-    const isSent = await this.#sendPieces(reader, page.bytes, page.more ? undefined : PIECE_BYTES);
-    if (!this.#catchingUp.has(reader)) return false;
-    const { published } = reader;
-    reader.published = undefined;
-    if (page.more || !isSent) return true;
-    const next = after(page.cursor, published);
-    this.#catchingUp.delete(reader);
-    this.#arriving.add(reader);
-    reader.cursor = next.at(-1)?.id ?? page.cursor;
-    const frames = messageFrames(next) + eventFrame("online", this.readers);
-    this.#enqueue(reader, this.#encoder.encode(frames));
-    this.#presence.changed(this.readers);
-    return false;
-  }
-
-  /** Reads a reader's next page; sends the reader away to come back later if that can't be. */
-  async #readPage(reader: Reader): Promise<ReplayPage | undefined> {
+  /** Sends a page once it is read; sends the reader away to come back later if that can't be. */
+  async #sendPage(reader: Reader, reading: Promise<ReplayPage>): Promise<void> {
+    let page;
     try {
-      return await this.#replay.read(reader.start);
+      page = await reading;
     } catch (error) {
       if (!this.#catchingUp.has(reader)) return;
-      if (!(error instanceof LogUnavailableError)) {
-        this.leave(reader);
-        throw error;
-      }
-      this.#end(reader);
+      if (error instanceof LogUnavailableError) return this.#end(reader);
+      this.leave(reader);
+      throw error;
     }
+    return this.#sendPiece(reader, page);
   }
 
-  /** Sends while there is room, a piece a turn; whether all of it is sent. */
-  async #sendPieces(
-    reader: Reader,
-    bytes: Uint8Array,
-    size = STREAM_BUFFER.highWaterMark,
-  ): Promise<boolean> {
-    reader.rest = undefined;
-    for (let end = 0; end < bytes.length;) {
-      if (end > 0) await new Promise((resolve) => setImmediate(resolve));
-      if (!this.#catchingUp.has(reader)) return false;
-      if (reader.controller.desiredSize! <= 0) {
-        reader.rest = bytes.subarray(end);
-        return false;
-      }
-      this.#enqueue(reader, bytes.subarray(end, end += size));
+  /** Sends a piece of a page; resolves when it is time for the next. */
+  #sendPiece(reader: Reader, page: ReplayPage): Promise<void> {
+    const { bytes, cursor, more } = page;
+    const isOnly = reader.cursor === undefined && !more;
+    const end = reader.sent + (isOnly ? PIECE_BYTES : STREAM_BUFFER.highWaterMark);
+    this.#enqueue(reader, bytes.subarray(reader.sent, end));
+    reader.sent = end;
+    if (!this.#catchingUp.has(reader)) return never();
+    if (end < bytes.length) {
+      reader.page = page;
+      return this.#nextTurn();
     }
-    return true;
+    reader.cursor = cursor;
+    reader.page = undefined;
+    reader.sent = 0;
+    // While the page went out, others may have got what is behind it.
+    if (more || compareIds(cursor, this.#published) < 0) return this.#nextTurn();
+    this.#arrive(reader);
+    return never();
+  }
+
+  /** Tells a reader that has the whole log how many there are. */
+  #arrive(reader: Reader): void {
+    this.#catchingUp.delete(reader);
+    this.#arriving.add(reader);
+    this.#enqueue(reader, this.#encoder.encode(eventFrame("online", this.readers)));
+    this.#presence.changed(this.readers);
+  }
+
+  /** The next turn of the event loop; the same promise for all that wait for it. */
+  #nextTurn(): Promise<void> {
+    return this.#turnOver ??= new Promise((resolve) =>
+      setImmediate(() => {
+        this.#turnOver = undefined;
+        resolve();
+      })
+    );
   }
 
   /** Sends to a reader that is to keep up. */
@@ -363,8 +361,18 @@ export class ChatHub implements Disposable {
   }
 }
 
+/** Where a reader goes on. */
+function startOf({ cursor, start }: Reader): Start {
+  return cursor === undefined ? start : { since: cursor };
+}
+
+/** A promise of its own each time: one that all wait for would keep them all. */
+function never(): Promise<void> {
+  return new Promise(() => {});
+}
+
 /** The entries behind a cursor; all of them, most often. */
-function after(cursor: string, entries: readonly LogEntry[] = []): readonly LogEntry[] {
+function after(cursor: string, entries: readonly LogEntry[]): readonly LogEntry[] {
   const first = entries.findIndex(({ id }) => compareIds(id, cursor) > 0);
   return first === 0 ? entries : first < 0 ? [] : entries.slice(first);
 }

@@ -1,6 +1,6 @@
 /** The hub's laws. */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { mock } from "node:test";
 import {
   ChatHub,
@@ -10,6 +10,7 @@ import {
   STREAM_BUFFER,
 } from "./chat_hub.ts";
 import { LogUnavailableError, type MessageLog, openMessageLog } from "./message_log/mod.ts";
+import { PATIENCE_MS } from "./presence.ts";
 import type { Start } from "./replay.ts";
 import { EventReader } from "./tests/event_reader.ts";
 import { until } from "./tests/until.ts";
@@ -62,7 +63,7 @@ function openHub(options: Partial<ChatHubOptions> = {}) {
   };
 }
 
-/** Runs a test with fake timers. */
+/** Runs a test with fake timers; `tick` makes time pass. */
 function withFakeTime(test: (tick: (ms: number) => void) => Promise<void>) {
   return async () => {
     mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
@@ -306,6 +307,7 @@ Deno.test(
     const ids = await room.post("one", "two");
     const { reader } = await room.joinLive();
     tick(HEARTBEAT_MS);
+    tick(PATIENCE_MS);
     assertEquals((await reader.next())!.event, "ping");
     ids.push(...await room.post("three"));
     const { reader: later } = await room.joinLive();
@@ -323,18 +325,22 @@ Deno.test(
   withFakeTime(async (tick) => {
     await using room = openHub();
     const { reader, leave } = await room.joinLive();
-    tick(HEARTBEAT_MS);
-    assertEquals(await reader.next(), { event: "ping", data: "{}" });
-    tick(HEARTBEAT_MS);
-    assertEquals(await reader.next(), { event: "ping", data: "{}" });
+    tick(PATIENCE_MS);
+    for (let n = 0; n < 3; n++) {
+      tick(HEARTBEAT_MS - PATIENCE_MS);
+      tick(PATIENCE_MS);
+      assertEquals(await reader.next(), { event: "ping", data: "{}" });
+    }
     leave();
     tick(HEARTBEAT_MS / 2);
     const later = await room.joinLive();
     // The old timer would be due now.
     tick(HEARTBEAT_MS / 2);
+    tick(PATIENCE_MS);
     await room.post("not a ping");
     assertEquals((await later.reader.next())!.event, undefined);
     tick(HEARTBEAT_MS / 2);
+    tick(PATIENCE_MS);
     assertEquals(await later.reader.next(), { event: "ping", data: "{}" });
   }),
 );
@@ -349,17 +355,38 @@ Deno.test(
     tick(999);
     for (const { leave } of others.slice(0, 10)) leave();
     tick(1);
+    tick(PATIENCE_MS);
     assertEquals(await reader.nextOf("online"), "41");
     tick(5000);
     others.at(-1)!.leave();
+    tick(PATIENCE_MS);
     assertEquals(await reader.nextOf("online"), "40");
     await room.post("nothing between");
     assertEquals((await reader.next())!.event, undefined);
     tick(5000);
     for (const { leave } of others) leave();
-    tick(1000);
+    tick(PATIENCE_MS);
     assertEquals(await reader.nextOf("online"), "39");
+    tick(1000);
+    tick(PATIENCE_MS);
     assertEquals(await reader.nextOf("online"), "1");
+  }),
+);
+
+Deno.test(
+  "ChatHub sends events along with the messages that come meanwhile",
+  withFakeTime(async (tick) => {
+    await using room = openHub();
+    const { stream } = room.open({ latest: 0 });
+    const reader = stream.getReader();
+    const nextChunk = async () => new TextDecoder().decode((await reader.read()).value);
+    while (!(await nextChunk()).includes("event: online"));
+    tick(HEARTBEAT_MS);
+    await room.post("hello");
+    assertMatch(await nextChunk(), /^id: .*\ndata: .*"hello".*\n\nevent: ping\ndata: \{\}\n\n$/);
+    tick(PATIENCE_MS);
+    await room.post("once");
+    assert(!(await nextChunk()).includes("ping"));
   }),
 );
 

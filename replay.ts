@@ -20,8 +20,8 @@ export type Start = { readonly since: string | undefined } | { readonly latest: 
 
 /** What a newcomer gets. */
 const LATEST_COUNT = 50;
-/** Unknown to every log, so that a reader with it is told of a gap. */
-const UNKNOWN_CURSOR = "0-0";
+/** Before every message and unknown to every log: a reader with it is told of a gap. */
+export const UNKNOWN_CURSOR = "0-0";
 
 /**
  * Where a request begins to read: the `Last-Event-ID` header counts before
@@ -59,50 +59,56 @@ export class Replay {
   readonly #full = new Map<string, ReplayPage>();
   #fullBytes = 0;
   /** All other pages, and those being read: they are true until the log grows. */
-  readonly #atEnd = new Map<string, Promise<ReplayPage>>();
+  readonly #atEnd = new Map<string, ReplayPage | Promise<ReplayPage>>();
+  #growths = 0;
 
   constructor(log: MessageLog) {
     this.#log = log;
   }
 
   /**
-   * The page at `start`, with everything in it that was published before the call.
+   * The page at `start`, with everything in it that was published before the
+   * call; a promise only where it must be read, since most readers find it known.
    *
-   * @throws {LogUnavailableError} If the log can't be read.
+   * @throws {LogUnavailableError} If the log can't be read; the promise rejects.
    */
-  async read(start: Start): Promise<ReplayPage> {
+  read(start: Start): ReplayPage | Promise<ReplayPage> {
     const name = JSON.stringify(start);
     const known = this.#full.get(name) ?? this.#atEnd.get(name);
     if (known) return known;
-    const reading = this.#read(start, name);
     if (this.#atEnd.size >= MAX_AT_END) this.#atEnd.clear();
+    const reading = this.#read(start, name);
     this.#atEnd.set(name, reading);
+    return reading;
+  }
+
+  /** Forgets the pages that no longer end with the log. */
+  grown(): void {
+    this.#growths++;
+    this.#atEnd.clear();
+  }
+
+  async #read(start: Start, name: string): Promise<ReplayPage> {
+    const growths = this.#growths;
     try {
-      return await reading;
+      const { entries, missed, cursor, more } = "latest" in start
+        ? await this.#log.latest(start.latest)
+        : await this.#log.since(start.since);
+      const frames = (missed === 0 ? "" : eventFrame("gap", { missed })) +
+        (entries.length > 0 ? messageFrames(entries) : cursorFrame(cursor));
+      const page = { bytes: this.#encoder.encode(frames), cursor, more };
+      const follows = "since" in start && start.since !== undefined && missed === 0;
+      if (follows && more) this.#keep(name, page);
+      else if (growths === this.#growths) this.#atEnd.set(name, page);
+      return page;
     } catch (error) {
       this.#atEnd.delete(name);
       throw error;
     }
   }
 
-  /** Forgets the pages that no longer end with the log. */
-  grown(): void {
-    this.#atEnd.clear();
-  }
-
-  async #read(start: Start, name: string): Promise<ReplayPage> {
-    const { entries, missed, cursor, more } = "latest" in start
-      ? await this.#log.latest(start.latest)
-      : await this.#log.since(start.since);
-    const frames = (missed === 0 ? "" : eventFrame("gap", { missed })) +
-      (entries.length > 0 ? messageFrames(entries) : cursorFrame(cursor));
-    const page = { bytes: this.#encoder.encode(frames), cursor, more };
-    const follows = "since" in start && start.since !== undefined && missed === 0;
-    if (follows && more) this.#keep(name, page);
-    return page;
-  }
-
   #keep(name: string, page: ReplayPage): void {
+    if (this.#full.has(name)) return;
     this.#full.set(name, page);
     this.#fullBytes += page.bytes.length;
     for (const [oldest, { bytes }] of this.#full) {
