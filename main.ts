@@ -69,6 +69,8 @@ export async function createHandler({ log, hub, config }: HandlerOptions): Promi
 }
 
 function isJson(request: Request): boolean {
+  // What an EventSource says: thousands that return at once need no negotiation.
+  if (request.headers.get("accept") === "text/event-stream") return false;
   return accepts(request, "text/event-stream", "application/json") === "application/json";
 }
 

@@ -14,6 +14,7 @@ export const COMMAND: readonly string[] = [
   Deno.execPath(),
   "run",
   "--no-prompt",
+  "--v8-flags=--max-semi-space-size=4",
   ...PERMISSIONS,
   MAIN,
 ];
