@@ -390,6 +390,37 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "ChatHub sends events that become due while a fan-out is going out, after it",
+  withFakeTime(async (tick) => {
+    await using room = openHub();
+    const { reader } = await room.joinLive();
+    for (let n = 0; n < 199; n++) room.open();
+    const last = await room.joinLive();
+    await room.post("to the first, and in later turns to the others");
+    await reader.nextMessage();
+    tick(HEARTBEAT_MS);
+    tick(PATIENCE_MS);
+    await last.reader.nextMessage();
+    await reader.nextOf("ping");
+    await last.reader.nextOf("ping");
+  }),
+);
+
+Deno.test("ChatHub forgets a reader that leaves while its page is read or going out", async () => {
+  await using room = openHub();
+  for (let n = 0; n < 50; n++) await room.post("x".repeat(1000));
+  const reading = room.open();
+  reading.leave();
+  const { stream } = room.open();
+  const reader = stream.getReader();
+  await reader.read();
+  await reader.read();
+  await reader.cancel();
+  await room.joinLive();
+  assertEquals(room.hub.readers, 1);
+});
+
 Deno.test("ChatHub.close() leaves no timer, also where a stream is broken", async () => {
   await using room = openHub();
   const broken = await room.joinLive();

@@ -54,7 +54,7 @@ export interface ReplayPage extends Pick<LogPage, "cursor" | "more"> {
 /** Pages of one log, each encoded once. */
 export class Replay {
   readonly #encoder = new TextEncoder();
-  readonly #log: MessageLog;
+  readonly #log: Pick<MessageLog, "latest" | "since">;
   /** Pages that follow a cursor and have others behind them: what is in them never changes. */
   readonly #full = new Map<string, ReplayPage>();
   #fullBytes = 0;
@@ -62,7 +62,7 @@ export class Replay {
   readonly #atEnd = new Map<string, ReplayPage | Promise<ReplayPage>>();
   #growths = 0;
 
-  constructor(log: MessageLog) {
+  constructor(log: Pick<MessageLog, "latest" | "since">) {
     this.#log = log;
   }
 
