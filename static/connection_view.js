@@ -42,7 +42,7 @@ export class ConnectionView {
       : isOffline
       ? ["offline", "Offline", ""]
       : status === "waiting"
-      ? ["waiting", "Reconnecting", `in ${seconds} s`]
+      ? ["waiting", lost, `in ${seconds} s`]
       : ["connecting", `${lost}…`, ""];
     this.#box.dataset.status = state;
     if (this.#state.textContent !== words) this.#state.textContent = words;

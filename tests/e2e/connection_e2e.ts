@@ -108,7 +108,9 @@ Deno.test("an error status does not end the stream for good", async () => {
         : route.continue(),
   );
   await ann.page.goto(chat.url);
-  await ann.connection("Reconnecting");
+  // It never was connected.
+  await ann.connection(/^Connecting$/);
+  await ann.connection(/^in \d s$/);
   await ann.connection("1 online");
   assertEquals(refused, 2);
 });
