@@ -94,6 +94,8 @@ export class Stream {
   }
 
   #goAlone() {
+    // Late rather than dead, it would go on for a tab that no longer listens.
+    this.#ask("leave");
     this.#port?.close();
     this.#port = this.#ownPort();
     this.#join();

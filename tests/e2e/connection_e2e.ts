@@ -135,6 +135,33 @@ Deno.test("a gap in what is kept is a line in the conversation", async () => {
   ]);
 });
 
+Deno.test("a tab that gives up a silent worker takes its leave of it", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), "about:blank");
+  await ann.page.route("**/stream_worker.js", (route) =>
+    route.fulfill({
+      contentType: "text/javascript",
+      body: `const heard = new BroadcastChannel("heard");
+        addEventListener("connect", ({ ports: [port] }) => {
+          port.onmessage = ({ data }) => heard.postMessage(data.type);
+        });`,
+    }));
+  await ann.page.addInitScript(() => {
+    const heard: string[] = [];
+    Object.assign(globalThis, { heard });
+    const channel = new BroadcastChannel("heard");
+    channel.onmessage = ({ data }) => heard.push(data);
+  });
+  await ann.page.goto(chat.url);
+  await ann.connection("1 online");
+  await post(chat.url, "after it");
+  await ann.see("after it");
+  assertEquals(
+    await ann.page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard),
+    ["join", "leave"],
+  );
+});
+
 Deno.test("without SharedWorker, or with one that fails, a tab has a stream of its own", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), "about:blank");
