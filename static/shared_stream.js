@@ -12,7 +12,7 @@ import { Connection } from "./connection.js";
  * catch up, and everything behind that cursor follows.
  *
  * @typedef {{ type: "join", heartbeatMs: number, cursor?: string }
- *   | { type: "leave" | "reconnect" }
+ *   | { type: "leave" | "online" | "offline" }
  * } TabRequest
  */
 
@@ -21,6 +21,8 @@ export class SharedStream {
   #ports = new Set();
   /** @type {Connection | undefined} */
   #connection;
+  /** What was last said of the network. @type {string | undefined} */
+  #network;
 
   /** @param {MessagePort} port */
   connect(port) {
@@ -36,7 +38,12 @@ export class SharedStream {
    */
   #answer(port, request) {
     if (request.type === "leave") return this.#leave(port);
-    if (request.type !== "join") return this.#connection?.reconnect();
+    if (request.type !== "join") {
+      // All tabs tell of a change of the network, one after the other.
+      if (request.type !== this.#network) this.#connection?.reconnect();
+      this.#network = request.type;
+      return;
+    }
     this.#connection ??= new Connection(request.heartbeatMs, (event) => {
       for (const each of this.#ports) each.postMessage(event);
     });
@@ -49,6 +56,9 @@ export class SharedStream {
   /** @param {MessagePort} port */
   #leave(port) {
     this.#ports.delete(port);
-    if (this.#ports.size === 0) this.#connection?.stop();
+    if (this.#ports.size > 0) return;
+    this.#connection?.stop();
+    // Changes from here on are told by nobody.
+    this.#network = undefined;
   }
 }

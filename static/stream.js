@@ -56,8 +56,8 @@ export class Stream {
       // TypeError: no server just now. The stream keeps trying, and brings the latest messages.
     }
     this.#join();
-    addEventListener("online", () => this.#ask("reconnect"));
-    addEventListener("offline", () => this.#ask("reconnect"));
+    addEventListener("online", () => this.#ask("online"));
+    addEventListener("offline", () => this.#ask("offline"));
     addEventListener("pagehide", () => this.#ask("leave"));
     // Back from the browser's cache: what was said meanwhile did not arrive.
     addEventListener("pageshow", ({ persisted }) => persisted && this.#join());
@@ -108,7 +108,7 @@ export class Stream {
     return port;
   }
 
-  /** @param {"leave" | "reconnect"} type */
+  /** @param {"leave" | "online" | "offline"} type */
   #ask(type) {
     this.#port?.postMessage({ type });
   }
