@@ -38,6 +38,9 @@ export class Stream {
   /** What has come since the stream was lost. @type {ChatMessage[] | undefined} */
   #missed;
   #wasLive = false;
+  /** What the stream has brought of a history that could not be fetched. */
+  /** @type {ChatMessage[] | undefined} */
+  #history;
 
   /**
    * @param {number} heartbeatMs
@@ -54,6 +57,7 @@ export class Stream {
       await this.#fetch(true);
     } catch {
       // TypeError: no server just now. The stream keeps trying, and brings the latest messages.
+      this.#history = [];
     }
     this.#join();
     addEventListener("online", () => this.#ask("online"));
@@ -119,14 +123,19 @@ export class Stream {
     if (event.type === "message") {
       this.#missed?.push(event.message);
       if (this.#inStep) this.#cursor = event.message.id;
-      this.#listener.onMessages([event.message], false);
+      if (this.#history) this.#history.push(event.message);
+      else this.#listener.onMessages([event.message], false);
     } else if (event.type === "gap") {
       this.#listener.onGap(event.missed);
     } else {
       if (event.joined && event.cursor !== this.#cursor) this.#catchUp(event.cursor);
       else if (this.#inStep && event.cursor) this.#cursor = event.cursor;
       if (this.#wasLive && event.status !== "live") this.#missed ??= [];
-      this.#wasLive ||= event.status === "live";
+      if (event.status === "live") {
+        this.#wasLive = true;
+        if (this.#history?.length) this.#listener.onMessages(this.#history, true);
+        this.#history = undefined;
+      }
       this.#listener.onStatus(event);
       if (event.status === "live" && this.#inStep) this.#return();
     }

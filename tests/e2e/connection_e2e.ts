@@ -162,6 +162,31 @@ Deno.test("a tab that gives up a silent worker takes its leave of it", async () 
   );
 });
 
+Deno.test("what is brought late to a hidden tab, since its first fetch failed, is history", async () => {
+  await using chat = await ChatProcess.start();
+  for (let n = 1; n <= 60; n++) await post(chat.url, `message ${n}`);
+  await using ann = await Visitor.arrive(browser(), "about:blank");
+  await ann.page.addInitScript(() => {
+    Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  });
+  let refused = 0;
+  await ann.page.route(
+    /\/chat(\?|$)/,
+    (route) => refused++ === 0 ? route.abort() : route.continue(),
+  );
+  await ann.page.goto(chat.url);
+  await ann.see("message 60");
+  assertEquals(await ann.page.title(), "Simple Chat");
+  assertEquals(await ann.page.getByText("New since you left").count(), 0);
+  await post(chat.url, "new");
+  await ann.see("new");
+  assertEquals(await ann.page.title(), "(1) Simple Chat");
+  await ann.look(true);
+  // It has not taken the first it got for the first there is.
+  await ann.log.evaluate((log) => log.scrollTop = 0);
+  await ann.see("message 1");
+});
+
 Deno.test("without SharedWorker, or with one that fails, a tab has a stream of its own", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), "about:blank");
