@@ -281,8 +281,8 @@ export class Transcript {
       });
     } else if (this.#isDetached && this.#fromEnd < BEGINNING_PX) {
       this.#load(async () => {
-        const { messages } = await fetchMessages({ since: this.#lastId });
-        this.#insertPage(messages.slice(0, PAGE_SIZE), false);
+        const { messages } = await fetchMessages({ since: this.#lastId, most: PAGE_SIZE });
+        this.#insertPage(messages, false);
       });
     }
   }

@@ -1,6 +1,6 @@
 /** What the page's stream asks of the server, without a page or a server. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 
 const { state } = await Deno.permissions.query({ name: "read" });
 const ignore = state !== "granted";
@@ -59,4 +59,27 @@ Deno.test("SharedStream reconnects once when twenty tabs tell of the same change
     assertEquals(opened - before, 1, change);
   }
   for (const port of ports) port.say("leave");
+});
+
+Deno.test("fetchMessages() reads no more than it is asked for of a long history", {
+  ignore,
+}, async () => {
+  const { fetchMessages } = await load("history.js");
+  let sent = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      const json = JSON.stringify({ id: `${++sent}-0`, message: 'a ],\n["b"' });
+      controller.enqueue(new TextEncoder().encode(`${sent === 1 ? "[" : ",\n"}${json}`));
+      if (sent < 10_000) return;
+      controller.enqueue(new TextEncoder().encode("]"));
+      controller.close();
+    },
+  });
+  using _replaced = replaceGlobal("fetch", () => Promise.resolve(new Response(body)));
+  const { messages } = await fetchMessages({ since: "0-1", most: 50 });
+  assertEquals(
+    messages.map(({ id }: { id: string }) => id),
+    Array.from({ length: 50 }, (_, n) => `${n + 1}-0`),
+  );
+  assert(sent < 100, `${sent} were sent`);
 });
