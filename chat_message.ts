@@ -10,9 +10,9 @@ import { HttpError } from "./http_error.ts";
 /** Longest body read, in bytes; 4,000 emoji in a form take 48,000. */
 const MAX_BODY_BYTES = 64 * 1024;
 /** Longest message, in Unicode code points. */
-const MAX_MESSAGE_LENGTH = 4000;
+export const MAX_MESSAGE_LENGTH = 4000;
 /** Longest nickname, in Unicode code points. */
-const MAX_NICKNAME_LENGTH = 40;
+export const MAX_NICKNAME_LENGTH = 40;
 
 /** Longest key, in Unicode code points. */
 const MAX_KEY_LENGTH = 100;

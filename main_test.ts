@@ -96,6 +96,21 @@ Deno.test("GET / and all its files are under 40 KB before compression", async ()
   assert(bytes < 40 * 1024, `${paths.size} files have ${bytes} bytes`);
 });
 
+Deno.test("GET / tells the page's form how long nicknames and messages may be", async () => {
+  await using room = await openRoom();
+  const html = await (await room.ask("/")).text();
+  const limits = [...html.matchAll(/name="(\w+)"\s+data-most="(\d+)"/g)].map(([, ...pair]) => pair);
+  assertEquals(limits, [["nickname", "40"], ["message", "4000"]]);
+  for (const [field, most] of limits) {
+    for (const [over, status] of [[0, 201], [1, 422]]) {
+      const body = form({ message: "hi", [field]: "x".repeat(Number(most) + over) });
+      const response = await room.ask("/chat", { method: "POST", body });
+      assertEquals(response.status, status, `${field} ${over}`);
+      await response.body?.cancel();
+    }
+  }
+});
+
 Deno.test("--title is the page's title and heading, as text", async () => {
   await using room = await openRoom("--title", "Q&A <b>$&</b>");
   const html = await (await room.ask("/")).text();

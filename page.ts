@@ -6,6 +6,7 @@
 
 import { eTag, ifNoneMatch } from "@std/http/etag";
 import { STATUS_CODE } from "@std/http/status";
+import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "./chat_message.ts";
 import { type Config, VERSION } from "./config.ts";
 import attention from "./static/attention.js" with { type: "text" };
 import chat from "./static/chat.js" with { type: "text" };
@@ -70,6 +71,8 @@ export async function loadPage(
     .replaceAll("Simple Chat", () => escapeHtml(title))
     .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
     .replace('data-version="0"', `data-version="${VERSION}"`)
+    .replace('data-most="40"', `data-most="${MAX_NICKNAME_LENGTH}"`)
+    .replace('data-most="4000"', `data-most="${MAX_MESSAGE_LENGTH}"`)
     .replace("</head>", `${preloads.join("")}</head>`)
     .replace(INDENTATION, "");
   const files: [path: string, type: string, text: string][] = [

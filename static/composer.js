@@ -7,8 +7,8 @@ import { keep, recall } from "./store.js";
 
 /** @typedef {"nickname" | "message"} FieldName */
 
-/** The server's limits, in Unicode code points, and how near them the counter appears. */
-const LIMITS = { nickname: { most: 40, warn: 5 }, message: { most: 4000, warn: 200 } };
+/** So near the server's limits, which are in the markup, the counter appears. */
+const NEAR = { nickname: 5, message: 200 };
 
 export class Composer {
   #form = find("form", HTMLFormElement);
@@ -96,13 +96,15 @@ export class Composer {
 
   /** @param {FieldName} name */
   #left(name) {
-    return LIMITS[name].most - [...tidy(this.#field(name).value)].length;
+    const { value, dataset } = this.#field(name);
+    // In Unicode code points, as the server counts; `maxlength` would cut off what is pasted.
+    return Number(dataset.most) - [...tidy(value)].length;
   }
 
   /** @param {FieldName} name */
   #count(name) {
     const left = this.#left(name);
-    const words = left < 0 ? `${-left} too many` : left <= LIMITS[name].warn ? `${left} left` : "";
+    const words = left < 0 ? `${-left} too many` : left <= NEAR[name] ? `${left} left` : "";
     find(`#${name}-count`, HTMLElement).textContent = words;
   }
 }
