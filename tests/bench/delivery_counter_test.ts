@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { DeliveryCounter, mark } from "./delivery_counter.ts";
+import { DeliveryCounter } from "./delivery_counter.ts";
+import { mark } from "./mark.ts";
 
 const encoder = new TextEncoder();
 const frame = (number: number, rest = "xxx") =>

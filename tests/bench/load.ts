@@ -4,8 +4,11 @@
  * on its input, tells how each goes on its output, and ends with its input.
  */
 
-import { DeliveryCounter, mark, MARK_LENGTH } from "./delivery_counter.ts";
+import { DeliveryCounter } from "./delivery_counter.ts";
 import { jsonLine, readJsonLines } from "./json_lines.ts";
+import { mark, MARK_LENGTH } from "./mark.ts";
+import { microsNow, Readers } from "./readers.ts";
+import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
 /** What to send and to whom. */
 export interface LoadOrder {
@@ -48,13 +51,8 @@ export interface LoadResult {
   readonly maxMs: number;
 }
 
-/** All readers' buffers together. */
-const BUFFER_BYTES = 64 * 1024 * 1024;
-const MIN_BUFFER_BYTES = 4096;
-const MAX_BUFFER_BYTES = 64 * 1024;
-/** Connections that are being made at the same time. */
+/** Readers that arrive at the same time. */
 const CONNECTING = 64;
-const CONNECT_TIMEOUT_MS = 30_000;
 /** Copies are lost if none arrives for so long. */
 const SILENCE_MS = 3000;
 /** How long copies that come twice have to show up. */
@@ -62,73 +60,43 @@ const LINGER_MS = 250;
 const PROGRESS_MS = 200;
 
 const encoder = new TextEncoder();
-const latin1 = new TextDecoder("latin1");
 
 function tell(event: LoadEvent): void {
   const line = jsonLine(event);
   for (let sent = 0; sent < line.length;) sent += Deno.stdout.writeSync(line.subarray(sent));
 }
 
-function microsNow(): number {
-  return Math.round(performance.now() * 1000);
-}
-
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
 }
 
 /** The readers and publishers of one order. */
 class Load implements Disposable {
   readonly #order: LoadOrder;
   readonly #counter: DeliveryCounter;
-  readonly #connections = new Set<Deno.Conn>();
+  readonly #readers: Readers;
   #next = 0;
   #accepted = 0;
   #refused = 0;
-  #broken = 0;
-  #closed = false;
 
   constructor(order: LoadOrder) {
     this.#order = order;
-    this.#counter = new DeliveryCounter(order.readers, order.messages);
+    const { port, readers, messages } = order;
+    this.#counter = new DeliveryCounter(readers, messages);
+    this.#readers = new Readers({ port, readers, counter: this.#counter, connecting: CONNECTING });
   }
 
   /** Opens every stream; resolves when each has said that it is live. */
   async connect(): Promise<void> {
-    const { readers } = this.#order;
-    const bufferBytes = Math.max(
-      MIN_BUFFER_BYTES,
-      Math.min(MAX_BUFFER_BYTES, Math.floor(BUFFER_BYTES / readers)),
-    );
-    let next = 0;
-    let ready = 0;
-    const timer = setInterval(() => tell({ event: "connecting", readers: ready }), PROGRESS_MS);
-    const connectSome = async () => {
-      while (next < readers) {
-        const index = next++;
-        const connection = await this.#open();
-        const buffer = new Uint8Array(bufferBytes);
-        await untilOnline(connection, buffer);
-        ready++;
-        this.#read(connection, index, buffer);
-      }
-    };
-    try {
-      await withTimeout(Promise.all(Array.from({ length: CONNECTING }, connectSome)));
-    } finally {
-      clearInterval(timer);
-    }
+    await this.#readers.connect((readers) => tell({ event: "connecting", readers }));
   }
 
   /** Posts all messages and waits for their copies. */
   async run(finished: () => void): Promise<LoadResult> {
-    const { publishers, readers, seconds } = this.#order;
+    const { port, publishers, readers, seconds } = this.#order;
+    using stack = new DisposableStack();
     const connections = [];
-    for (let i = 0; i < publishers; i++) connections.push(await this.#open());
+    for (let i = 0; i < publishers; i++) connections.push(stack.use(await connect(port)));
     const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
     const start = microsNow();
     const deadline = start + seconds * 1e6;
@@ -154,7 +122,7 @@ class Load implements Disposable {
       delivered: this.#counter.delivered,
       lost: Math.max(0, expected() - this.#counter.delivered),
       duplicates,
-      broken: this.#broken,
+      broken: this.#readers.broken,
       seconds: Math.max(0, lastMicros - start) / 1e6,
       p50Ms: ms(latency.quantile(0.5)),
       p99Ms: ms(latency.quantile(0.99)),
@@ -163,31 +131,7 @@ class Load implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#closed = true;
-    for (const connection of this.#connections) connection.close();
-  }
-
-  async #open(): Promise<Deno.Conn> {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: this.#order.port });
-    connection.setNoDelay(true);
-    this.#connections.add(connection);
-    return connection;
-  }
-
-  /** The loop that thousands of readers are in: read, count, read again into the same buffer. */
-  async #read(connection: Deno.Conn, index: number, buffer: Uint8Array): Promise<void> {
-    const counter = this.#counter;
-    let kept = 0;
-    try {
-      for (;;) {
-        const read = await connection.read(kept === 0 ? buffer : buffer.subarray(kept));
-        if (read === null) break;
-        kept = counter.count(index, buffer, kept + read, microsNow());
-      }
-    } catch (error) {
-      if (!this.#closed && !isBroken(error)) throw error;
-    }
-    if (!this.#closed) this.#broken++;
+    this.#readers[Symbol.dispose]();
   }
 
   /** Posts the next message until there is none or the time is up. */
@@ -223,52 +167,17 @@ class Load implements Disposable {
   }
 }
 
-/** What a connection says that the other side has given up. */
-function isBroken(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.UnexpectedEof;
-}
-
-/** Asks for the stream without history and reads until the reader is live. */
-async function untilOnline(connection: Deno.Conn, buffer: Uint8Array): Promise<void> {
-  const request = "GET /chat?since=none HTTP/1.1\r\nHost: 127.0.0.1\r\n" +
-    "Accept: text/event-stream\r\n\r\n";
-  await writeAll(connection, encoder.encode(request));
-  let text = "";
-  while (!/\r\n\r\n[^]*event: online\n[^]*\n\n/.test(text)) {
-    const read = await connection.read(buffer);
-    if (read === null) throw new Error(`A stream ended at once: ${text.split("\r\n")[0]}`);
-    text += latin1.decode(buffer.subarray(0, read));
-    if (!text.startsWith("HTTP/1.1 200")) {
-      throw new Error(`A stream was refused: ${text.split("\r\n")[0]}`);
-    }
-  }
-}
-
 /** Reads an answer to its end and returns its status. */
 async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<number> {
   let text = "";
   for (;;) {
     const read = await connection.read(buffer);
     if (read === null) throw new Deno.errors.UnexpectedEof("The server hung up on a post");
-    text += latin1.decode(buffer.subarray(0, read));
+    text += asText(buffer.subarray(0, read));
     const end = text.indexOf("\r\n\r\n");
     if (end < 0) continue;
     const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, end))?.[1] ?? 0;
     if (text.length >= end + 4 + Number(length)) return Number(text.slice(9, 12));
-  }
-}
-
-async function withTimeout(work: Promise<unknown>): Promise<void> {
-  let timer;
-  const timeout = new Promise((_, reject) => {
-    const reason = `Not all readers were connected after ${CONNECT_TIMEOUT_MS / 1000} s`;
-    timer = setTimeout(() => reject(new Error(reason)), CONNECT_TIMEOUT_MS);
-  });
-  try {
-    await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -4,13 +4,11 @@
  * measurement → table.
  */
 
-import { jsonLine, readJsonLines } from "./json_lines.ts";
-import type { LoadEvent, LoadOrder } from "./load.ts";
+import { LoadProcess } from "./load_process.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
 import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
-import { canPin, cpuSeconds, end, residentKib, spawn, startServer, type Target } from "./server.ts";
+import { canPin, cpuSeconds, residentKib, startServer, type Target } from "./server.ts";
 
-const LOAD = new URL("load.ts", import.meta.url).href;
 /** Where the processes run if they can be pinned. */
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
@@ -18,57 +16,6 @@ const LOAD_CORE = 1;
 const WARM_UP = { readers: 50, publishers: 4, messages: 200, rate: 0, size: 32, seconds: 10 };
 /** How long a server that was just connected to takes to be at rest. */
 const SETTLE_MS = 500;
-
-/** The load's process and what it tells. */
-class Load implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #events: AsyncGenerator<LoadEvent>;
-
-  constructor(core?: number) {
-    this.#process = spawn(
-      [Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", LOAD],
-      core,
-      {
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "inherit",
-        env: { NO_COLOR: "1" },
-      },
-    );
-    this.#input = this.#process.stdin.getWriter();
-    this.#events = readJsonLines<LoadEvent>(this.#process.stdout);
-  }
-
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  async tell(value: LoadOrder | "go"): Promise<void> {
-    await this.#input.write(jsonLine(value));
-  }
-
-  /** The next event of that name; those before it are progress. */
-  async until<Name extends LoadEvent["event"]>(
-    name: Name,
-    onProgress?: (event: LoadEvent) => void,
-  ): Promise<LoadEvent & { event: Name }> {
-    for (;;) {
-      const { value, done } = await this.#events.next();
-      if (done) throw new Error("The load ended before its work was done");
-      if (value.event === "failed") throw new Error(value.reason);
-      if (value.event === name) return value as LoadEvent & { event: Name };
-      onProgress?.(value);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    end(this.#process);
-    await this.#process.status;
-    await this.#input.abort().catch(() => {});
-    await this.#events.return(undefined);
-  }
-}
 
 /** Measures one server with one number of readers, in processes that are there for it alone. */
 async function measure(
@@ -82,7 +29,7 @@ async function measure(
   show("starting");
   const core = pinned ? SERVER_CORE : undefined;
   const server = await startServer(target, options.messageLog, running, core);
-  const load = running.use(new Load(pinned ? LOAD_CORE : undefined));
+  const load = running.use(new LoadProcess(pinned ? LOAD_CORE : undefined));
 
   await load.tell({ ...WARM_UP, port: server.port });
   await load.until("connected");

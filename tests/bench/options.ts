@@ -1,7 +1,7 @@
 /** The benchmark's options: what it takes, its defaults, and what `--help` says. */
 
 import { parseArgs } from "node:util";
-import { MARK_LENGTH } from "./delivery_counter.ts";
+import { MARK_LENGTH } from "./mark.ts";
 
 /** What one run of the benchmark does. */
 export interface Options {

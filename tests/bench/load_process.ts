@@ -1,0 +1,58 @@
+/** The load's process, as the benchmark sees it. */
+
+import { jsonLine, readJsonLines } from "./json_lines.ts";
+import type { LoadEvent, LoadOrder } from "./load.ts";
+import { end, spawn } from "./server.ts";
+
+const LOAD = new URL("load.ts", import.meta.url).href;
+
+/** The load in a process of its own: it takes orders and tells how they go. */
+export class LoadProcess implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #events: AsyncGenerator<LoadEvent>;
+
+  constructor(core?: number) {
+    this.#process = spawn(
+      [Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", LOAD],
+      core,
+      {
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "inherit",
+        env: { NO_COLOR: "1" },
+      },
+    );
+    this.#input = this.#process.stdin.getWriter();
+    this.#events = readJsonLines<LoadEvent>(this.#process.stdout);
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async tell(value: LoadOrder | "go"): Promise<void> {
+    await this.#input.write(jsonLine(value));
+  }
+
+  /** The next event of that name; those before it are progress. */
+  async until<Name extends LoadEvent["event"]>(
+    name: Name,
+    onProgress?: (event: LoadEvent) => void,
+  ): Promise<LoadEvent & { event: Name }> {
+    for (;;) {
+      const { value, done } = await this.#events.next();
+      if (done) throw new Error("The load ended before its work was done");
+      if (value.event === "failed") throw new Error(value.reason);
+      if (value.event === name) return value as LoadEvent & { event: Name };
+      onProgress?.(value);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    end(this.#process);
+    await this.#process.status;
+    await this.#input.abort().catch(() => {});
+    await this.#events.return(undefined);
+  }
+}
