@@ -1,13 +1,14 @@
 /**
  * The benchmark's load, a process of its own: thousands of readers and some
- * publishers over plain TCP. It takes one {@linkcode LoadOrder} after the other
- * on its input, tells how each goes on its output, and ends with its input.
+ * publishers over plain TCP. It takes one order after the other on its input,
+ * tells how each goes on its output, and ends with its input.
  */
 
 import { DeliveryCounter } from "./delivery_counter.ts";
 import { jsonLine, readJsonLines } from "./json_lines.ts";
 import { mark, MARK_LENGTH } from "./mark.ts";
 import { microsNow, Readers } from "./readers.ts";
+import { ReturnCounter } from "./return_counter.ts";
 import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
 /** What to send and to whom. */
@@ -24,13 +25,28 @@ export interface LoadOrder {
   readonly seconds: number;
 }
 
-/** What the load tells; after `connected` it waits for a line, "go". */
+/** Readers that come back all at once; they hung up when the order before this ended. */
+export interface ReturnOrder extends Missed {
+  readonly port: number;
+  readonly readers: number;
+}
+
+/** What went past a reader while it was away. */
+export interface Missed {
+  /** The last id it has seen; none where nobody can resume. */
+  readonly cursor?: string;
+  /** The numbers of the messages behind that, in the order of the log. */
+  readonly missed: readonly number[];
+}
+
+/** What the load tells; after `connected` it waits for a line, "go", unless readers return. */
 export type LoadEvent =
   | { readonly event: "connecting"; readonly readers: number }
   | { readonly event: "connected"; readonly seconds: number }
   | { readonly event: "sending"; readonly delivered: number; readonly posted: number }
   | { readonly event: "delivered" }
   | { readonly event: "result"; readonly result: LoadResult }
+  | { readonly event: "returned"; readonly result: ReturnResult }
   | { readonly event: "failed"; readonly reason: string };
 
 /** What came of an order. */
@@ -49,6 +65,21 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+}
+
+/** What came of a return. */
+export interface ReturnResult {
+  readonly delivered: number;
+  /** Copies that did not come, or not in order. */
+  readonly lost: number;
+  readonly duplicates: number;
+  /** Streams that ended again. */
+  readonly broken: number;
+  /**
+   * From the start of the first connection until the last reader has the last
+   * message it missed; where nothing can be resumed, until it has its first event.
+   */
+  readonly seconds: number;
 }
 
 /** Readers that arrive at the same time. */
@@ -167,6 +198,29 @@ class Load implements Disposable {
   }
 }
 
+/** Opens all streams at once, each with a cursor, and counts what they get. */
+async function comeBack({ port, readers, cursor, missed }: ReturnOrder): Promise<void> {
+  const counter = new ReturnCounter(readers, missed);
+  using all = new Readers({ port, readers, counter, cursor, connecting: readers });
+  const start = microsNow();
+  await all.connect((readers) => tell({ event: "connecting", readers }));
+  const online = microsNow();
+  tell({ event: "connected", seconds: (online - start) / 1e6 });
+  await pause(LINGER_MS);
+  const { delivered, duplicates, lastMicros } = counter;
+  const served = missed.length > 0 ? lastMicros : online;
+  tell({
+    event: "returned",
+    result: {
+      delivered,
+      lost: readers * missed.length - delivered,
+      duplicates,
+      broken: all.broken,
+      seconds: Math.max(0, served - start) / 1e6,
+    },
+  });
+}
+
 /** Reads an answer to its end and returns its status. */
 async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<number> {
   let text = "";
@@ -182,7 +236,7 @@ async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<nu
 }
 
 if (import.meta.main) {
-  const lines = readJsonLines<LoadOrder | "go">(Deno.stdin.readable);
+  const lines = readJsonLines<LoadOrder | ReturnOrder | "go">(Deno.stdin.readable);
   // Without the benchmark there is nobody to work for, whatever is under way.
   const next = async () => {
     const { value } = await lines.next();
@@ -190,6 +244,10 @@ if (import.meta.main) {
   };
   for (let order = await next(); typeof order === "object"; order = await next()) {
     try {
+      if ("missed" in order) {
+        await comeBack(order);
+        continue;
+      }
       using load = new Load(order);
       const start = performance.now();
       await load.connect();

@@ -1,7 +1,7 @@
 /** The load's process, as the benchmark sees it. */
 
 import { jsonLine, readJsonLines } from "./json_lines.ts";
-import type { LoadEvent, LoadOrder } from "./load.ts";
+import type { LoadEvent, LoadOrder, ReturnOrder } from "./load.ts";
 import { end, spawn } from "./server.ts";
 
 const LOAD = new URL("load.ts", import.meta.url).href;
@@ -31,7 +31,7 @@ export class LoadProcess implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  async tell(value: LoadOrder | "go"): Promise<void> {
+  async tell(value: LoadOrder | ReturnOrder | "go"): Promise<void> {
     await this.#input.write(jsonLine(value));
   }
 

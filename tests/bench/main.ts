@@ -7,6 +7,7 @@
 import { LoadProcess } from "./load_process.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
 import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
+import { lastMessages, measureReturn, type Return } from "./return.ts";
 import { canPin, cpuSeconds, residentKib, startServer, type Target } from "./server.ts";
 
 /** Where the processes run if they can be pinned. */
@@ -14,7 +15,9 @@ const SERVER_CORE = 0;
 const LOAD_CORE = 1;
 /** What both sides have behind them before anything is measured: compiled code, open files. */
 const WARM_UP = { readers: 50, publishers: 4, messages: 200, rate: 0, size: 32, seconds: 10 };
-/** How long a server that was just connected to takes to be at rest. */
+/** Who resumes nothing misses nothing. */
+const NOTHING = { missed: [] };
+/** How long a server takes to be at rest after all readers came or left. */
 const SETTLE_MS = 500;
 
 /** Measures one server with one number of readers, in processes that are there for it alone. */
@@ -61,6 +64,19 @@ async function measure(
   const serverAfter = await cpuSeconds(server.pid);
   const loadAfter = await cpuSeconds(load.pid);
   const { result } = await load.until("result");
+
+  let back: Return | undefined;
+  if (options.return > 0) {
+    if (result.accepted < options.return) {
+      throw new Error(`only ${result.accepted} messages were stored, --return ${options.return}`);
+    }
+    const missed = target === "project" ? await lastMessages(server, options.return) : NOTHING;
+    // The readers have hung up: the server is to be done with that.
+    await pause(SETTLE_MS);
+    const showBack = (count: number) => show(`${number(count)} are back`);
+    showBack(0);
+    back = await measureReturn(server, load, readers, missed, showBack);
+  }
   progress("");
 
   const { delivered } = result;
@@ -73,6 +89,7 @@ async function measure(
     cpuMicrosPerDelivery: ratio(difference(serverAfter, serverBefore), delivered / 1e6),
     kibPerReader: ratio(difference(fullKib, emptyKib), readers),
     loadCpuShare: ratio(difference(loadAfter, loadBefore), tookSeconds),
+    return: back,
   };
 }
 

@@ -19,5 +19,10 @@ Deno.test("parseOptions() refuses what it does not know and what would not fit",
   assertThrows(() => parseOptions(["--reader", "1"]), TypeError);
   assertThrows(() => parseOptions(["--readers", "10,"]), RangeError, "--readers must be");
   assertThrows(() => parseOptions(["--size", "3"]), RangeError, "--size must be");
+  assertThrows(
+    () => parseOptions(["--messages", "20", "--return", "21"]),
+    RangeError,
+    "--return must be a whole number from 0 to 20",
+  );
   assertThrows(() => parseOptions(["--messages", "9999999"]), RangeError, "at most 1000000000");
 });

@@ -14,6 +14,8 @@ export interface ReadersOptions {
   readonly counter: MarkCounter;
   /** Connections that are being made at the same time. */
   readonly connecting: number;
+  /** The last id they have seen; without one they ask for what comes from now on. */
+  readonly cursor?: string;
 }
 
 /** All readers' buffers together. */
@@ -32,6 +34,7 @@ const encoder = new TextEncoder();
 /** The readers of one order; disposing of them hangs up on the server, all at once. */
 export class Readers implements Disposable {
   readonly #options: ReadersOptions;
+  readonly #request: Uint8Array;
   readonly #connections: Deno.Conn[] = [];
   readonly #bufferBytes: number;
   /** Made and written to beforehand: the system hands out memory when it is touched. */
@@ -42,6 +45,7 @@ export class Readers implements Disposable {
 
   constructor(options: ReadersOptions) {
     this.#options = options;
+    this.#request = encoder.encode(streamRequest(options.cursor));
     const share = Math.floor(BUFFER_BYTES / options.readers);
     this.#bufferBytes = Math.max(MIN_BUFFER_BYTES, Math.min(MAX_BUFFER_BYTES, share));
     this.#buffers = new Uint8Array(options.readers * this.#bufferBytes).fill(0);
@@ -84,7 +88,7 @@ export class Readers implements Disposable {
 
   /** Asks for the stream and reads until the reader is live; returns how much of a mark is kept. */
   async #untilOnline(connection: Deno.Conn, reader: number, buffer: Uint8Array): Promise<number> {
-    await writeAll(connection, encoder.encode(request()));
+    await writeAll(connection, this.#request);
     let text = "";
     for (let kept = 0, isFirst = true;; isFirst = false) {
       const read = await connection.read(buffer.subarray(kept));
@@ -125,9 +129,12 @@ export function microsNow(): number {
   return Math.round(performance.now() * 1000);
 }
 
-/** Asks for the stream without history. */
-function request(): string {
-  return "GET /chat?since=none HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n";
+function streamRequest(cursor?: string): string {
+  const [query, header] = cursor === undefined
+    ? ["?since=none", ""]
+    : ["", `Last-Event-ID: ${cursor}\r\n`];
+  return `GET /chat${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n` +
+    `${header}\r\n`;
 }
 
 async function withTimeout(work: Promise<unknown>): Promise<void> {

@@ -2,6 +2,7 @@
 
 import type { LoadResult } from "./load.ts";
 import type { Options } from "./options.ts";
+import type { Return } from "./return.ts";
 import type { Target } from "./server.ts";
 
 /** One server under one number of readers. */
@@ -17,6 +18,8 @@ export interface Measurement extends LoadResult {
   readonly kibPerReader?: number;
   /** The share of one core that the load used: near 1, it was the limit. */
   readonly loadCpuShare?: number;
+  /** With `--return`. */
+  readonly return?: Return;
 }
 
 /** All that a run writes with `--json`. */
@@ -33,12 +36,21 @@ export interface Results {
 /** Above this share of a core, the load may be what limits. */
 const LOAD_LIMIT = 0.9;
 
-type Column = readonly [head: string, text: (measurement: Measurement) => string];
+type Column = readonly [
+  head: string,
+  text: (measurement: Measurement) => string,
+  /** What the ratio row compares. */
+  compared?: (measurement: Measurement) => number | undefined,
+];
 
 const COLUMNS: readonly Column[] = [
   ["", ({ target }) => target],
   ["readers", ({ readers }) => number(readers)],
-  ["deliveries/s", ({ deliveriesPerSecond }) => number(deliveriesPerSecond)],
+  [
+    "deliveries/s",
+    ({ deliveriesPerSecond }) => number(deliveriesPerSecond),
+    ({ deliveriesPerSecond }) => deliveriesPerSecond,
+  ],
   ["p50", ({ p50Ms }) => `${number(p50Ms)} ms`],
   ["p99", ({ p99Ms }) => `${number(p99Ms)} ms`],
   ["CPU/delivery", ({ cpuMicrosPerDelivery: micros }) => optional(micros, "µs")],
@@ -47,6 +59,12 @@ const COLUMNS: readonly Column[] = [
   ["load's CPU", ({ loadCpuShare: share }) => optional(share && share * 100, "%")],
   ["lost", ({ lost }) => number(lost)],
   ["twice", ({ duplicates }) => number(duplicates)],
+];
+
+/** Shown where readers came back. */
+const RETURN_COLUMNS: readonly Column[] = [
+  ["back in", (row) => optional(row.return?.seconds, "s"), (row) => row.return?.seconds],
+  ["CPU for it", (row) => optional(row.return?.cpuSeconds, "s"), (row) => row.return?.cpuSeconds],
 ];
 
 /** What is about to be measured, in a line. */
@@ -58,21 +76,28 @@ export function heading({ publishers, messages, rate, size, messageLog }: Option
 
 /** The measurements as a table, each baseline followed by how the project compares. */
 export function table({ measurements, pinned }: Results): string {
-  const rows = [COLUMNS.map(([head]) => head)];
+  const columns = measurements.some((row) => row.return)
+    ? [...COLUMNS, ...RETURN_COLUMNS]
+    : COLUMNS;
+  const rows = [columns.map(([head]) => head)];
   for (const measurement of measurements) {
-    rows.push(COLUMNS.map(([, text]) => text(measurement)));
+    rows.push(columns.map(([, text]) => text(measurement)));
     const project = measurement.target === "baseline" &&
       measurements.find(({ target, readers }) =>
         target === "project" && readers === measurement.readers
       );
     if (project) {
-      const ratio = project.deliveriesPerSecond / measurement.deliveriesPerSecond;
-      rows.push(["ratio", "", `${number(ratio)} ×`]);
+      const ratios = columns.map(([, , compared]) => {
+        const [ours, theirs] = [compared?.(project), compared?.(measurement)];
+        return ours === undefined || !theirs ? "" : `${number(ours / theirs)} ×`;
+      });
+      rows.push(["ratio", ...ratios.slice(1)]);
     }
   }
-  const widths = COLUMNS.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  const widths = columns.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
   const lines = rows.map((row) =>
-    row.map((text, at) => at === 0 ? text.padEnd(widths[at]) : text.padStart(widths[at])).join("  ")
+    row.map((text, at) => at === 0 ? text.padEnd(widths[at]) : text.padStart(widths[at]))
+      .join("  ").trimEnd()
   );
   return [...lines, "", ...notes(measurements, pinned)].join("\n");
 }
@@ -97,8 +122,16 @@ function notes(measurements: readonly Measurement[], pinned: boolean): string[] 
 
 /** What is wrong with the measurements; none of it may be. */
 export function faults(measurements: readonly Measurement[]): string[] {
-  return measurements.flatMap(({ target, readers, lost, duplicates, refused, broken }) => {
-    const counts = { lost, twice: duplicates, "posts refused": refused, "streams broken": broken };
+  return measurements.flatMap(({ target, readers, return: back, ...run }) => {
+    const counts = {
+      lost: run.lost,
+      twice: run.duplicates,
+      "posts refused": run.refused,
+      "streams broken": run.broken,
+      "lost on return": back?.lost ?? 0,
+      "twice on return": back?.duplicates ?? 0,
+      "streams broken on return": back?.broken ?? 0,
+    };
     return Object.entries(counts).filter(([, value]) => value > 0)
       .map(([name, value]) => `${target}, ${number(readers)} readers: ${name} ${number(value)}`);
   });

@@ -44,6 +44,26 @@ Deno.test("the benchmark delivers every copy once, next to the baseline", async 
   }
 });
 
+Deno.test("the benchmark lets all readers come back, each to what it missed", async () => {
+  const json = await Deno.makeTempFile();
+  await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(json) };
+  const { code, stdout, stderr } = await bench(
+    ...["--readers", "50", "--messages", "30", "--return", "10", "--baseline", "--json", json],
+  );
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertMatch(stdout, / back in +CPU for it\n/);
+  assertMatch(stdout, /^ratio +[\d.]+ × .* [\d.]+ ×/m);
+
+  const { measurements }: Results = JSON.parse(await Deno.readTextFile(json));
+  assertEquals(
+    measurements.map(({ target, return: { delivered, lost, duplicates, broken } = {} }) =>
+      [target, delivered, lost, duplicates, broken].join(" ")
+    ),
+    ["project 500 0 0 0", "baseline 0 0 0 0"],
+  );
+  for (const { return: back } of measurements) assert(0 < back!.seconds && back!.seconds < 20);
+});
+
 Deno.test("the benchmark keeps the pace it is given", async () => {
   const start = performance.now();
   const { code, stdout } = await bench("--readers", "5", "--messages", "30", "--rate", "20");

@@ -1,0 +1,42 @@
+/** All readers hang up and come back at once: what that takes, and whether each gets what it missed. */
+
+import type { Missed, ReturnResult } from "./load.ts";
+import type { LoadProcess } from "./load_process.ts";
+import { markedNumber } from "./mark.ts";
+import { cpuSeconds, type Server } from "./server.ts";
+
+/** What a return of all readers took. */
+export interface Return extends ReturnResult {
+  /** Server CPU for all of them; none where the system does not tell. */
+  readonly cpuSeconds?: number;
+}
+
+/** Lets all readers come back to a server, with this missed. */
+export async function measureReturn(
+  { pid, port }: Server,
+  load: LoadProcess,
+  readers: number,
+  missed: Missed,
+  onProgress: (readers: number) => void,
+): Promise<Return> {
+  const before = await cpuSeconds(pid);
+  await load.tell({ port, readers, ...missed });
+  await load.until("connected", (event) => {
+    if (event.event === "connecting") onProgress(event.readers);
+  });
+  const after = await cpuSeconds(pid);
+  const { result } = await load.until("returned");
+  return {
+    ...result,
+    cpuSeconds: before === undefined || after === undefined ? undefined : after - before,
+  };
+}
+
+/** The last messages of a chat, as a reader misses them that has all before. */
+export async function lastMessages({ port }: Server, count: number): Promise<Missed> {
+  const url = `http://127.0.0.1:${port}/chat?since=all`;
+  const response = await fetch(url, { headers: { accept: "application/json" } });
+  const log: { id: string; message: string }[] = await response.json();
+  const [last, ...missed] = log.slice(-count - 1);
+  return { cursor: last.id, missed: missed.map(({ message }) => markedNumber(message)) };
+}
