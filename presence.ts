@@ -13,7 +13,7 @@ const ONLINE_INTERVAL_MS = 1000;
  * An event waits so long for messages to go out with. A fan-out of its own costs as
  * much as theirs, and would hold up the next ones.
  */
-export const PATIENCE_MS = 50;
+export const PATIENCE_MS = 250;
 
 /** Options for {@linkcode Presence}. */
 export interface PresenceOptions {

@@ -43,16 +43,20 @@ export async function runToEnd(args: string[], options?: ProcessOptions): Promis
 /** A running chat; disposing of it kills it. */
 export class ChatProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
-  readonly #output: Promise<string>;
+  /** Is settled when both of its outputs have ended. */
+  readonly #ended: Promise<unknown>;
+  #output = "";
 
   private constructor(
     process: Deno.ChildProcess,
     /** What it printed first: where to go. */
     readonly firstLine: string,
-    output: Promise<string>,
+    outputs: ReadableStream<string>[],
   ) {
     this.#process = process;
-    this.#output = output;
+    this.#ended = Promise.all(outputs.map(async (output) => {
+      for await (const text of output) this.#output += text;
+    }));
   }
 
   /** Starts the program, with its log in memory unless told otherwise, and waits for its first line. */
@@ -68,17 +72,18 @@ export class ChatProcess implements AsyncDisposable {
       line += value;
     }
     reader.cancel();
-    const output = Promise.all([Array.fromAsync(rest), new Response(process.stderr).text()]);
-    return new ChatProcess(
-      process,
-      line.split("\n")[0],
-      output.then(([stdout, stderr]) => stdout.join("") + stderr),
-    );
+    const errors = process.stderr.pipeThrough(new TextDecoderStream());
+    return new ChatProcess(process, line.split("\n")[0], [rest, errors]);
   }
 
   /** Its address, without a slash at the end. */
   get url(): string {
     return this.firstLine.match(/http:\S+/)![0];
+  }
+
+  /** What it has printed so far, errors and all. */
+  get output(): string {
+    return this.#output;
   }
 
   get pid(): number {
@@ -94,7 +99,9 @@ export class ChatProcess implements AsyncDisposable {
     const start = performance.now();
     this.#process.kill(signal);
     const { code } = await this.#process.status;
-    return { code, tookMs: performance.now() - start, output: await this.#output };
+    const tookMs = performance.now() - start;
+    await this.#ended;
+    return { code, tookMs, output: this.#output };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +112,7 @@ export class ChatProcess implements AsyncDisposable {
       if (!(error instanceof TypeError)) throw error;
     }
     await this.#process.status;
-    await this.#output;
+    await this.#ended;
   }
 }
 

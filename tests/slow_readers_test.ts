@@ -4,6 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ChatProcess } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
 import { newFolder } from "./folder.ts";
+import { openStream } from "./raw_stream.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 
@@ -13,13 +14,6 @@ const MESSAGES = 6250;
 const MESSAGE = "👋".repeat(4000);
 /** What a connection holds beside the buffer: in Deno, and the pages that back it. */
 const OVERHEAD_BYTES = 512 * 1024;
-
-/** Opens a stream without reading it. */
-async function openStream(port: number): Promise<Deno.TcpConn> {
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  await connection.write(new TextEncoder().encode("GET /chat HTTP/1.1\r\nHost: x\r\n\r\n"));
-  return connection;
-}
 
 async function residentBytes(pid: number): Promise<number> {
   const { stdout } = await new Deno.Command("ps", { args: ["-o", "rss=", "-p", `${pid}`] })
