@@ -5,10 +5,10 @@
  */
 
 import { compareIds } from "./chat_message.ts";
-import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/mod.ts";
-import { Presence } from "./presence.ts";
-import { Replay, type ReplayPage, type Start, UNKNOWN_CURSOR } from "./replay.ts";
-import { eventFrame, messageFrames, retryFrame } from "./sse_frame.ts";
+import { type LogEntry, LogUnavailableError, type MessageLog } from "./message_log/message_log.ts";
+import { Presence } from "./reader/presence.ts";
+import { Replay, type ReplayPage, type Start, UNKNOWN_CURSOR } from "./reader/replay.ts";
+import { eventFrame, messageFrames, retryFrame } from "./reader/sse_frame.ts";
 
 /** A reader, from joining to leaving. */
 export interface Reader {
@@ -91,7 +91,7 @@ export class SlowReaderError extends Error {
  * @example
  * ```ts
  * import { assertStringIncludes } from "@std/assert";
- * import { openMessageLog } from "./message_log/mod.ts";
+ * import { openMessageLog } from "./message_log/open.ts";
  *
  * await using log = openMessageLog("memory:", { keep: 100 });
  * using hub = new ChatHub({ log, heartbeatMs: 15_000, maxBufferBytes: 1_000_000 });

@@ -9,9 +9,10 @@ import {
   SlowReaderError,
   STREAM_BUFFER,
 } from "./chat_hub.ts";
-import { LogUnavailableError, type MessageLog, openMessageLog } from "./message_log/mod.ts";
-import { PATIENCE_MS } from "./presence.ts";
-import type { Start } from "./replay.ts";
+import { LogUnavailableError, type MessageLog } from "./message_log/message_log.ts";
+import { openMessageLog } from "./message_log/open.ts";
+import { PATIENCE_MS } from "./reader/presence.ts";
+import type { Start } from "./reader/replay.ts";
 import { EventReader } from "./tests/event_reader.ts";
 import { until } from "./tests/until.ts";
 

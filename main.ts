@@ -9,17 +9,19 @@
 import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
 import { ChatHub, type Reader, SlowReaderError, STREAM_BUFFER } from "./chat_hub.ts";
-import { readPost } from "./chat_message.ts";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
-import { SECURITY_HEADERS, STREAM_HEADERS } from "./headers.ts";
-import { sendHistory } from "./history.ts";
-import { toHttpError } from "./http_error.ts";
-import { type MessageLog, openMessageLog } from "./message_log/mod.ts";
-import { loadPage, servePageFile } from "./page.ts";
-import { readStart } from "./replay.ts";
-import { dispatch, type Route } from "./router.ts";
+import type { MessageLog } from "./message_log/message_log.ts";
+import { openMessageLog } from "./message_log/open.ts";
+import { SECURITY_HEADERS, STREAM_HEADERS } from "./routes/headers.ts";
+import { sendHistory } from "./routes/history.ts";
+import { toHttpError } from "./routes/http_error.ts";
+import { loadPage, servePageFile } from "./routes/page.ts";
+import { readPost } from "./routes/post.ts";
+import { dispatch, type Route } from "./routes/router.ts";
+import { readStart } from "./routes/start.ts";
+import { toVisit, type Visit } from "./routes/visit.ts";
 import { greeting, requestError, requestLine, slowReader, startError } from "./terminal.ts";
-import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/mod.ts";
+import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/origin.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
 const TCP_BACKLOG = 4096;
@@ -44,21 +46,23 @@ export async function createHandler({ log, hub, config }: HandlerOptions): Promi
   const chat = new Map<string, Route>([
     [
       "GET",
-      (request, address) =>
-        isJson(request) ? sendHistory(request, log) : openStream(request, hub, address),
+      (visit) => isJson(visit.request) ? sendHistory(visit, log) : openStream(visit, hub),
     ],
-    ["POST", (request) => postMessage(request, log, config)],
+    ["POST", ({ request }) => postMessage(request, log, config)],
   ]);
   if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
   for (const [path, file] of await loadPage(config)) {
-    routes.set(path, new Map([["GET", (request) => servePageFile(request, file)]]));
+    routes.set(path, new Map([["GET", ({ request }) => servePageFile(request, file)]]));
   }
+
+  const respond = async (request: Request, address?: string) =>
+    await dispatch(toVisit(request, address), routes);
 
   return async (request, info) => {
     const start = performance.now();
-    const address = info?.remoteAddr.hostname ?? "unknown";
-    const response = await dispatch(request, address, routes).catch(onError);
+    const address = info?.remoteAddr.hostname;
+    const response = await respond(request, address).catch(onError);
     for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
@@ -75,8 +79,8 @@ function isJson(request: Request): boolean {
 }
 
 /** `GET /chat`: a stream whose controller the hub has until the reader leaves. */
-function openStream(request: Request, hub: ChatHub, address: string): Response {
-  const start = readStart(request);
+function openStream({ request, url, address }: Visit, hub: ChatHub): Response {
+  const start = readStart(request, url);
   if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
   let reader: Reader;
   const stream = new ReadableStream<Uint8Array>({

@@ -4,7 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { ChatHub } from "./chat_hub.ts";
 import { parseConfig } from "./config.ts";
 import { createHandler, type Handler } from "./main.ts";
-import { LogUnavailableError, openMessageLog } from "./message_log/mod.ts";
+import { LogUnavailableError } from "./message_log/message_log.ts";
+import { openMessageLog } from "./message_log/open.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
 const ORIGIN = "http://localhost:4567";
@@ -669,10 +670,10 @@ Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal"
   assertStringIncludes(String(printed), "a secret");
 });
 
-Deno.test("a request that has no address is refused, not failed at", async () => {
+Deno.test("a request whose URL cannot be parsed is refused, not a 500", async () => {
   await using room = await openRoom();
   const ask: Handler = await createHandler({ ...room, config: parseConfig([], () => "") });
   const request = new Request(ORIGIN);
   Object.defineProperty(request, "url", { value: "http://[/chat" });
-  await assertProblem(await ask(request), 404);
+  await assertProblem(await ask(request), 400);
 });

@@ -6,7 +6,7 @@
 import { format } from "@std/fmt/bytes";
 import { bold, cyan, dim, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import { type Config, ConfigError } from "./config.ts";
-import { LogUnavailableError } from "./message_log/mod.ts";
+import { LogUnavailableError } from "./message_log/message_log.ts";
 
 // Colours are for a person at a terminal, not for a file.
 if (!Deno.stdout.isTerminal()) setColorEnabled(false);
@@ -32,7 +32,7 @@ export function requestLine(
   request: Request,
   response: Response,
   tookMs: number,
-  address: string,
+  address = "unknown",
 ): string {
   const time = new Date().toTimeString().slice(0, 8);
   const status = (response.status < 400 ? green : yellow)(String(response.status));
@@ -52,7 +52,7 @@ export function requestError(error: unknown): string {
 }
 
 /** That a reader's stream was ended, with how many that makes. */
-export function slowReader(address: string, { maxBuffer }: Config, count: number): string {
+export function slowReader(address = "unknown", { maxBuffer }: Config, count: number): string {
   return `${yellow("Slow reader:")} the stream of ${address} was ended with ${
     format(maxBuffer, { binary: true })
   } waiting (--max-buffer); ${count} so far. It can resume where it was.`;

@@ -16,7 +16,7 @@ import { ChatHub, type Reader } from "../chat_hub.ts";
 import { type ChatMessage, compareIds, parseId } from "../chat_message.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { until } from "../tests/until.ts";
-import { KeyConflictError, type LogEntry, type LogPage, type MessageLog } from "./mod.ts";
+import { KeyConflictError, type LogEntry, type LogPage, type MessageLog } from "./message_log.ts";
 
 /** What a log is opened with for a test. */
 export interface ConformanceOptions {

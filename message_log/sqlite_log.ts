@@ -16,8 +16,8 @@ import {
   type LogPage,
   LogUnavailableError,
   type MessageLog,
-  type MessageLogOptions,
-} from "./mod.ts";
+} from "./message_log.ts";
+import type { MessageLogOptions } from "./open.ts";
 
 /** Marks the file as ours in its header: "CHAT" in ASCII. */
 const APPLICATION_ID = 0x43484154;

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { newFolder } from "../tests/folder.ts";
 import { until } from "../tests/until.ts";
 import { testMessageLog } from "./conformance.ts";
-import { openMessageLog } from "./mod.ts";
+import { openMessageLog } from "./open.ts";
 import { SqliteLog } from "./sqlite_log.ts";
 
 const { state } = await Deno.permissions.query({ name: "write" });

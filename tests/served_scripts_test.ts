@@ -1,7 +1,7 @@
 /** That the page's scripts mean the same without what only readers of the source need. */
 
 import { assertEquals } from "@std/assert";
-import { compactScript, loadPage } from "../page.ts";
+import { compactScript, loadPage } from "../routes/page.ts";
 
 const { state } = await Deno.permissions.query({ name: "read" });
 

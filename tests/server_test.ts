@@ -5,7 +5,7 @@ import { EventSource } from "eventsource";
 import { ChatHub } from "../chat_hub.ts";
 import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
-import { openMessageLog } from "../message_log/mod.ts";
+import { openMessageLog } from "../message_log/open.ts";
 import { EventReader } from "./event_reader.ts";
 import { until } from "./until.ts";
 

@@ -1,9 +1,9 @@
 /** The benchmark in small: it delivers every copy, says so, and leaves nothing running. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Results } from "../bench/report.ts";
+import type { Results } from "../../bench/report.ts";
 
-const MAIN = new URL("../bench/main.ts", import.meta.url).href;
+const MAIN = new URL("../../bench/main.ts", import.meta.url).href;
 
 /** Runs the benchmark to its end. */
 async function bench(...args: string[]) {

@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { end, residentKib } from "../bench/server.ts";
+import { end, residentKib } from "../../bench/server.ts";
 import { ChatProcess, COMMAND } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 

@@ -4,8 +4,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { DeliveryCounter } from "../bench/delivery_counter.ts";
-import { mark, MARK_LENGTH } from "../bench/mark.ts";
+import { DeliveryCounter } from "../../bench/delivery_counter.ts";
+import { mark, MARK_LENGTH } from "../../bench/mark.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 import { openStream, RawStream } from "../raw_stream.ts";

@@ -4,10 +4,11 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { parseId } from "./chat_message.ts";
+import { parseId } from "../chat_message.ts";
 import { HttpError } from "./http_error.ts";
-import type { LogPage, MessageLog } from "./message_log/mod.ts";
-import { readStart } from "./replay.ts";
+import type { LogPage, MessageLog } from "../message_log/message_log.ts";
+import { readStart } from "./start.ts";
+import type { Visit } from "./visit.ts";
 
 /** `?before=` answers with this many messages. */
 const BEFORE_COUNT = 50;
@@ -20,9 +21,9 @@ const BEFORE_COUNT = 50;
  * @throws {HttpError} 400 for a `since` or `before` that is no id.
  * @throws {LogUnavailableError} If the log can't be read.
  */
-export async function sendHistory(request: Request, log: MessageLog): Promise<Response> {
+export async function sendHistory({ request, url }: Visit, log: MessageLog): Promise<Response> {
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-cache" });
-  const before = new URL(request.url).searchParams.get("before");
+  const before = url.searchParams.get("before");
   if (before !== null) {
     if (!parseId(before)) {
       throw new HttpError(
@@ -33,7 +34,7 @@ export async function sendHistory(request: Request, log: MessageLog): Promise<Re
     const entries = await log.before(before, BEFORE_COUNT);
     return new Response(`[${entries.map(({ json }) => json).join(",\n")}]\n`, { headers });
   }
-  const start = readStart(request);
+  const start = readStart(request, url);
   const page = "latest" in start ? await log.latest(start.latest) : await log.since(start.since);
   if (page.missed !== 0) headers.set("chat-gap", String(page.missed ?? "unknown"));
   const body = ReadableStream.from(toJson(log, page)).pipeThrough(new TextEncoderStream());

@@ -6,7 +6,7 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { HttpError } from "../http_error.ts";
+import { HttpError } from "../routes/http_error.ts";
 
 /** How long a browser may remember the answer to a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 86_400;

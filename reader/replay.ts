@@ -4,10 +4,7 @@
  * encoded once for all of them.
  */
 
-import { STATUS_CODE } from "@std/http/status";
-import { parseId } from "./chat_message.ts";
-import { HttpError } from "./http_error.ts";
-import type { LogPage, MessageLog } from "./message_log/mod.ts";
+import type { LogPage, MessageLog } from "../message_log/message_log.ts";
 import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
 
 /** Full pages are kept up to this many bytes together; a page has 64 messages at most. */
@@ -18,32 +15,8 @@ const MAX_AT_END = 64;
 /** Where a reader begins: after a cursor, with all that is kept, or with the last messages. */
 export type Start = { readonly since: string | undefined } | { readonly latest: number };
 
-/** What a newcomer gets. */
-const LATEST_COUNT = 50;
 /** Before every message and unknown to every log: a reader with it is told of a gap. */
 export const UNKNOWN_CURSOR = "0-0";
-
-/**
- * Where a request begins to read: the `Last-Event-ID` header counts before
- * `?since=`, which is an id, `all` or `none`; without either, the last messages.
- * A header that is no id is an unknown cursor rather than an error: an
- * EventSource that is refused never comes back (HTML, section 9.2.3).
- *
- * @throws {HttpError} 400 for any other `since`.
- */
-export function readStart(request: Request): Start {
-  const lastEventId = request.headers.get("last-event-id");
-  if (lastEventId) return { since: parseId(lastEventId) ? lastEventId : UNKNOWN_CURSOR };
-  const since = new URL(request.url).searchParams.get("since");
-  if (since === null) return { latest: LATEST_COUNT };
-  if (since === "none") return { latest: 0 };
-  if (since === "all") return { since: undefined };
-  if (parseId(since)) return { since };
-  throw new HttpError(
-    STATUS_CODE.BadRequest,
-    `The parameter "since" must be the id of a message, all or none, received "${since}".`,
-  );
-}
 
 /** A page of the log, encoded. */
 export interface ReplayPage extends Pick<LogPage, "cursor" | "more"> {

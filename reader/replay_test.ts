@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type LogPage, type MessageLog, openMessageLog } from "./message_log/mod.ts";
+import type { LogPage, MessageLog } from "../message_log/message_log.ts";
+import { openMessageLog } from "../message_log/open.ts";
 import { Replay } from "./replay.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -4,7 +4,6 @@
  */
 
 import type { Post } from "../chat_message.ts";
-import { SqliteLog } from "./sqlite_log.ts";
 
 /** A message as the log keeps it. */
 export interface LogEntry {
@@ -73,20 +72,4 @@ export class KeyConflictError extends Error {
 /** The log can't be written or read just now; `cause` says why. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
-}
-
-/** Options for {@linkcode openMessageLog}. */
-export interface MessageLogOptions {
-  /** How many messages are kept. */
-  readonly keep: number;
-}
-
-/**
- * Opens the log that a URL names: `sqlite:PATH` for a file, which is made if it
- * is not there, or `memory:` for one that ends with the program.
- *
- * @throws {Error} If it can't be opened; the message says why and what to change.
- */
-export function openMessageLog(url: string, options: MessageLogOptions): MessageLog {
-  return SqliteLog.open(url === "memory:" ? ":memory:" : url.slice("sqlite:".length), options);
 }

@@ -44,7 +44,7 @@ Usage: deno task bench [flags]
                     messages missed, and measure until all have them; 0: do not (0)
   --message-log URL the chat's --message-log (memory:)
   --baseline        also measure a plain hub that writes each message to each reader at once
-  --json FILE       write the results to a file, for tests/bench/plot.ts
+  --json FILE       write the results to a file, for bench/plot.ts
   --help            print this and stop
 
 Ends with 1 if a copy was lost or came twice.`;

@@ -6,28 +6,28 @@
 
 import { eTag, ifNoneMatch } from "@std/http/etag";
 import { STATUS_CODE } from "@std/http/status";
-import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "./chat_message.ts";
-import { type Config, VERSION } from "./config.ts";
-import attention from "./static/attention.js" with { type: "text" };
-import chat from "./static/chat.js" with { type: "text" };
-import composer from "./static/composer.js" with { type: "text" };
-import connection from "./static/connection.js" with { type: "text" };
-import connectionView from "./static/connection_view.js" with { type: "text" };
-import css from "./static/chat.css" with { type: "text" };
-import dom from "./static/dom.js" with { type: "text" };
-import entry from "./static/entry.js" with { type: "text" };
-import history from "./static/history.js" with { type: "text" };
-import html from "./static/index.html" with { type: "text" };
-import icon from "./static/icon.svg" with { type: "text" };
-import manifest from "./static/manifest.webmanifest" with { type: "text" };
-import message from "./static/message.js" with { type: "text" };
-import outbox from "./static/outbox.js" with { type: "text" };
-import outboxView from "./static/outbox_view.js" with { type: "text" };
-import sharedStream from "./static/shared_stream.js" with { type: "text" };
-import store from "./static/store.js" with { type: "text" };
-import stream from "./static/stream.js" with { type: "text" };
-import streamWorker from "./static/stream_worker.js" with { type: "text" };
-import transcript from "./static/transcript.js" with { type: "text" };
+import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "../chat_message.ts";
+import { type Config, VERSION } from "../config.ts";
+import attention from "../static/attention.js" with { type: "text" };
+import chat from "../static/chat.js" with { type: "text" };
+import composer from "../static/composer.js" with { type: "text" };
+import connection from "../static/connection.js" with { type: "text" };
+import connectionView from "../static/connection_view.js" with { type: "text" };
+import css from "../static/chat.css" with { type: "text" };
+import dom from "../static/dom.js" with { type: "text" };
+import entry from "../static/entry.js" with { type: "text" };
+import history from "../static/history.js" with { type: "text" };
+import html from "../static/index.html" with { type: "text" };
+import icon from "../static/icon.svg" with { type: "text" };
+import manifest from "../static/manifest.webmanifest" with { type: "text" };
+import message from "../static/message.js" with { type: "text" };
+import outbox from "../static/outbox.js" with { type: "text" };
+import outboxView from "../static/outbox_view.js" with { type: "text" };
+import sharedStream from "../static/shared_stream.js" with { type: "text" };
+import store from "../static/store.js" with { type: "text" };
+import stream from "../static/stream.js" with { type: "text" };
+import streamWorker from "../static/stream_worker.js" with { type: "text" };
+import transcript from "../static/transcript.js" with { type: "text" };
 
 /** A file of the page. */
 export interface PageFile {

@@ -3,7 +3,7 @@
  * `deno bench`: both give 20 messages to 1,000 streams and read them.
  */
 
-import type { LogEntry } from "./message_log/mod.ts";
+import type { LogEntry } from "../message_log/message_log.ts";
 import { messageFrames } from "./sse_frame.ts";
 
 const READERS = 1000;

@@ -2,25 +2,22 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { HttpError } from "./http_error.ts";
+import type { Visit } from "./visit.ts";
 
-/** Answers a request for one path and method, from the address given. */
-export type Route = (request: Request, address: string) => Response | Promise<Response>;
+/** Answers a visit to one path with one method. */
+export type Route = (visit: Visit) => Response | Promise<Response>;
 
 /** Routes by path, then by method. A `GET` answers `HEAD` as well. */
 export type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>;
 
 /**
- * Answers a request by its route.
+ * Answers a visit by its route.
  *
  * @throws {HttpError} 404 for an unknown path, 405 with `Allow` for a method
  * that the path does not take, and what the route throws.
  */
-export async function dispatch(
-  request: Request,
-  address: string,
-  routes: Routes,
-): Promise<Response> {
-  const path = URL.parse(request.url)?.pathname ?? "this address";
+export async function dispatch(visit: Visit, routes: Routes): Promise<Response> {
+  const { request: { method }, url: { pathname: path } } = visit;
   const methods = routes.get(path);
   if (!methods) {
     throw new HttpError(
@@ -28,12 +25,12 @@ export async function dispatch(
       `There is nothing at ${path}; the page is at / and its messages at /chat.`,
     );
   }
-  const route = methods.get(request.method === "HEAD" ? "GET" : request.method);
-  if (route) return await route(request, address);
+  const route = methods.get(method === "HEAD" ? "GET" : method);
+  if (route) return await route(visit);
   const allow = [...methods.keys()].join(", ").replace("GET", "GET, HEAD");
   throw new HttpError(
     STATUS_CODE.MethodNotAllowed,
-    `${path} does not take ${request.method}; use ${allow}.`,
+    `${path} does not take ${method}; use ${allow}.`,
     { headers: { allow } },
   );
 }

@@ -5,7 +5,7 @@
  */
 
 import { type ErrorStatus, STATUS_CODE, STATUS_TEXT } from "@std/http/status";
-import { KeyConflictError, LogUnavailableError } from "./message_log/mod.ts";
+import { KeyConflictError, LogUnavailableError } from "../message_log/message_log.ts";
 
 /** After this time a client may try a log again that could not be used. */
 const LOG_RETRY_S = 5;

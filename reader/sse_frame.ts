@@ -4,7 +4,7 @@
  * are ours, so none holds a line break: JSON escapes those of a message.
  */
 
-import type { LogEntry } from "./message_log/mod.ts";
+import type { LogEntry } from "../message_log/message_log.ts";
 
 /** Messages as events without a name, each with its id and its JSON on one `data` line. */
 export function messageFrames(entries: readonly LogEntry[]): string {

@@ -4,7 +4,7 @@
  *
  * ```sh
  * deno task bench --readers 100,300,1000,3000 --baseline --json bench.json
- * deno run --allow-read --allow-write tests/bench/plot.ts bench.json docs/performance.svg
+ * deno run --allow-read --allow-write bench/plot.ts bench.json docs/performance.svg
  * ```
  */
 

@@ -1,6 +1,6 @@
 /** The servers that are measured, each in a process of its own, and what their processes use. */
 
-import { COMMAND } from "../chat_process.ts";
+import { COMMAND } from "../tests/chat_process.ts";
 
 /** What is measured: the program as a user starts it, or the plain hub next to it. */
 export type Target = "project" | "baseline";
