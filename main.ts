@@ -8,19 +8,20 @@
 
 import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
-import { ChatHub, type Reader, SlowReaderError, STREAM_BUFFER } from "./chat_hub.ts";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
 import type { MessageLog } from "./message_log/message_log.ts";
 import { openMessageLog } from "./message_log/open.ts";
-import { SECURITY_HEADERS, STREAM_HEADERS } from "./routes/headers.ts";
+import { BrokenOffError } from "./reader/reader.ts";
+import { Room } from "./room.ts";
+import { SECURITY_HEADERS } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { loadPage, servePageFile } from "./routes/page.ts";
 import { readPost } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
-import { readStart } from "./routes/start.ts";
-import { toVisit, type Visit } from "./routes/visit.ts";
-import { greeting, requestError, requestLine, slowReader, startError } from "./terminal.ts";
+import { openStream } from "./routes/stream.ts";
+import { toVisit } from "./routes/visit.ts";
+import { greeting, requestError, requestLine, startError } from "./terminal.ts";
 import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/origin.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
@@ -30,8 +31,7 @@ const SHUTDOWN_DEADLINE_MS = 800;
 
 /** What the routes need: one room and its settings. */
 export interface HandlerOptions {
-  readonly log: MessageLog;
-  readonly hub: ChatHub;
+  readonly room: Room;
   readonly config: Config;
 }
 
@@ -42,13 +42,14 @@ export type Handler = (
 ) => Promise<Response>;
 
 /** The application, as a function from request to response. */
-export async function createHandler({ log, hub, config }: HandlerOptions): Promise<Handler> {
+export async function createHandler({ room, config }: HandlerOptions): Promise<Handler> {
+  const history = { log: room.log, heartbeatMs: config.heartbeat * 1000 };
   const chat = new Map<string, Route>([
     [
       "GET",
-      (visit) => isJson(visit.request) ? sendHistory(visit, log) : openStream(visit, hub),
+      (visit) => isJson(visit.request) ? sendHistory(visit, history) : openStream(visit, room),
     ],
-    ["POST", ({ request }) => postMessage(request, log, config)],
+    ["POST", ({ request }) => postMessage(request, room.log, config)],
   ]);
   if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
@@ -78,19 +79,6 @@ function isJson(request: Request): boolean {
   return accepts(request, "text/event-stream", "application/json") === "application/json";
 }
 
-/** `GET /chat`: a stream whose controller the hub has until the reader leaves. */
-function openStream({ request, url, address }: Visit, hub: ChatHub): Response {
-  const start = readStart(request, url);
-  if (request.method === "HEAD") return new Response(null, { headers: STREAM_HEADERS });
-  let reader: Reader;
-  const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => void (reader = hub.join(controller, start, address)),
-    pull: () => hub.pull(reader),
-    cancel: () => hub.leave(reader),
-  }, STREAM_BUFFER);
-  return new Response(stream, { headers: STREAM_HEADERS });
-}
-
 /** `POST /chat`: body → post → log. The log tells the hub, so posting never waits for readers. */
 async function postMessage(request: Request, log: MessageLog, config: Config): Promise<Response> {
   checkOrigin(request, config.allowOrigin);
@@ -113,7 +101,7 @@ function isNavigation(request: Request): boolean {
 
 /** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */
 function onError(error: unknown): Response {
-  if (error instanceof SlowReaderError) return new Response();
+  if (error instanceof BrokenOffError) return new Response();
   const refusal = toHttpError(error);
   if (refusal.status >= 500) console.error(requestError(error));
   return refusal.toResponse();
@@ -121,14 +109,9 @@ function onError(error: unknown): Response {
 
 /** Listens until SIGINT or SIGTERM, then ends every stream and stops. */
 async function serve(config: Config): Promise<void> {
-  const log = openMessageLog(config.messageLog, config);
-  const hub = new ChatHub({
-    log,
-    heartbeatMs: config.heartbeat * 1000,
-    maxBufferBytes: config.maxBuffer,
-    onSlowReader: (address) => console.error(slowReader(address, config, hub.slowReaders)),
-  });
-  const handler = await createHandler({ log, hub, config });
+  const log = await openMessageLog(config.messageLog, config);
+  const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
+  const handler = await createHandler({ room, config });
   const posts = new Set<Promise<Response>>();
   const server = Deno.serve({
     port: config.port,
@@ -151,11 +134,11 @@ async function serve(config: Config): Promise<void> {
     if (isStopping) return;
     isStopping = true;
     setTimeout(() => Deno.exit(0), SHUTDOWN_DEADLINE_MS);
-    hub.close();
+    room.hub.close();
     // Before the server: its shutdown breaks off the bodies that are still being read.
     await Promise.allSettled(posts);
     await server.shutdown();
-    await log[Symbol.asyncDispose]();
+    await room[Symbol.asyncDispose]();
     Deno.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);

@@ -1,11 +1,11 @@
 /** The HTTP contract, route by route: the handler is called with a request. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ChatHub } from "./chat_hub.ts";
 import { parseConfig } from "./config.ts";
 import { createHandler, type Handler } from "./main.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
 import { openMessageLog } from "./message_log/open.ts";
+import { Room } from "./room.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
 const ORIGIN = "http://localhost:4567";
@@ -13,26 +13,20 @@ const ORIGIN = "http://localhost:4567";
 /** A room of its own for a test, with the flags given. */
 async function openRoom(...flags: string[]) {
   const config = parseConfig(flags, () => undefined);
-  const log = openMessageLog("memory:", config);
-  const hub = new ChatHub({
-    log,
-    heartbeatMs: config.heartbeat * 1000,
-    maxBufferBytes: config.maxBuffer,
-  });
-  const handler = await createHandler({ log, hub, config });
+  const log = await openMessageLog("memory:", config);
+  const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
+  const handler = await createHandler({ room, config });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
+    room,
     log,
-    hub,
+    hub: room.hub,
     ask,
     post: (body: BodyInit, headers: HeadersInit = {}) =>
       ask("/chat", { method: "POST", body, headers }),
     read: async (path = "/chat", headers: HeadersInit = {}) =>
       new EventReader(await ask(path, { headers })),
-    async [Symbol.asyncDispose]() {
-      hub.close();
-      await log[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => room[Symbol.asyncDispose](),
   };
 }
 
@@ -461,7 +455,7 @@ Deno.test("POST /chat takes a post with the same key once", async () => {
   assertStringIncludes(await assertProblem(conflict, 422, "key"), "another text");
   const plain = await room.post(form({ ...fields, key: "k1" }), { accept: "text/html" });
   assertEquals(plain.status, 303);
-  assertEquals((await room.log.latest(50)).entries.length, 1);
+  assertEquals((await room.log.read({ latest: 50 })).entries.length, 1);
 });
 
 Deno.test("a log that can't be used is a 503 that says when to come back", async () => {
@@ -470,7 +464,7 @@ Deno.test("a log that can't be used is a 503 that says when to come back", async
   await using room = await openRoom();
   const reason = new LogUnavailableError("The log", { cause: new Error("disk full") });
   room.log.append = () => Promise.reject(reason);
-  room.log.latest = () => Promise.reject(reason);
+  room.log.read = () => Promise.reject(reason);
   const responses = [
     await room.post(form({ message: "hi" })),
     await room.ask("/chat", { headers: { accept: "application/json" } }),
@@ -672,7 +666,7 @@ Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal"
 
 Deno.test("a request whose URL cannot be parsed is refused, not a 500", async () => {
   await using room = await openRoom();
-  const ask: Handler = await createHandler({ ...room, config: parseConfig([], () => "") });
+  const ask: Handler = await createHandler({ room: room.room, config: parseConfig([], () => "") });
   const request = new Request(ORIGIN);
   Object.defineProperty(request, "url", { value: "http://[/chat" });
   await assertProblem(await ask(request), 400);

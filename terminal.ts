@@ -3,7 +3,6 @@
  * `--verbose`, and why it can't start. Texts only; main.ts prints them.
  */
 
-import { format } from "@std/fmt/bytes";
 import { bold, cyan, dim, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
 import { type Config, ConfigError } from "./config.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
@@ -49,13 +48,6 @@ export function requestError(error: unknown): string {
     ? `${(error as Error).message}: ${known.message}`
     : Deno.inspect(error);
   return `${red("Cannot answer a request:")} ${text}`;
-}
-
-/** That a reader's stream was ended, with how many that makes. */
-export function slowReader(address = "unknown", { maxBuffer }: Config, count: number): string {
-  return `${yellow("Slow reader:")} the stream of ${address} was ended with ${
-    format(maxBuffer, { binary: true })
-  } waiting (--max-buffer); ${count} so far. It can resume where it was.`;
 }
 
 /** Why the server does not start, on one line, with the setting to change. */

@@ -6,17 +6,23 @@
 import {
   assert,
   assertEquals,
-  assertGreater,
   assertLess,
   assertMatch,
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { ChatHub, type Reader } from "../chat_hub.ts";
 import { type ChatMessage, compareIds, parseId } from "../chat_message.ts";
+import { Room } from "../room.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { until } from "../tests/until.ts";
-import { KeyConflictError, type LogEntry, type LogPage, type MessageLog } from "./message_log.ts";
+import {
+  KeyConflictError,
+  type LogEntry,
+  type LogPage,
+  LogUnavailableError,
+  type MessageLog,
+  type Range,
+} from "./message_log.ts";
 
 /** What a log is opened with for a test. */
 export interface ConformanceOptions {
@@ -108,7 +114,7 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     const read: Promise<LogPage>[] = [];
     using _subscription = log.subscribe((batch) => {
       told.push(...batch);
-      read.push(log.latest(1));
+      read.push(log.read({ latest: 1 }));
     });
     const appended = [...await appendAll(log, 20), ...await appendAll(log, 20)];
     await until(() => told.length === appended.length);
@@ -132,62 +138,117 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     assertEquals(sizes, [100]);
   });
 
-  test("since() continues exactly after a cursor, page by page", async (log) => {
+  test("read({ since }) continues exactly after a cursor, page by page", async (log) => {
     const appended = await appendAll(log, 300);
     for (const index of [0, 1, 62, 63, 64, 150, 298]) {
-      const { entries, missed } = await readAll(log, appended[index].id);
+      const { entries, missed } = await readAll(log, { since: appended[index].id });
       assertEquals(missed, 0);
       assertEquals(entries, appended.slice(index + 1));
     }
-    const end = await log.since(appended.at(-1)!.id);
-    assertEquals(end, { entries: [], missed: 0, cursor: appended.at(-1)!.id, more: false });
+    const { id } = appended.at(-1)!;
+    const end = { entries: [], missed: 0, cursor: id, end: id, hasOlder: true };
+    assertEquals(await log.read({ since: id }), end);
   });
 
-  test("since() has a cursor for an empty log that a first message follows", async (log) => {
-    const { entries, cursor, missed } = await log.latest(50);
+  test("read() has a cursor for an empty log that a first message follows", async (log) => {
+    const { entries, cursor, missed } = await log.read({ latest: 50 });
     assertEquals([entries, missed], [[], 0]);
     const appended = await appendAll(log, 2);
-    assertEquals(await readAll(log, cursor), { entries: appended, missed: 0 });
+    const page = await readAll(log, { since: cursor });
+    assertEquals([page.entries, page.missed], [appended, 0]);
   });
 
-  test("since() says that it does not know a cursor, and gives all there is", async (log) => {
+  test("read({ since }) says that it does not know a cursor, and gives all there is", async (log) => {
     const appended = await appendAll(log, 3);
     const { ms, seq } = parseId(appended[1].id)!;
     const unknown = ["0-0", "1-1", `${ms - 1}-${seq}`, `${ms}-${seq + 1000}`, `${ms * 2}-0`];
     for (const cursor of unknown) {
-      assertEquals(await readAll(log, cursor), { entries: appended, missed: null }, cursor);
+      const { entries, missed } = await readAll(log, { since: cursor });
+      assertEquals([entries, missed], [appended, null], cursor);
     }
   });
 
-  test("latest() gives the last messages, oldest first", async (log) => {
+  test("read({ latest }) gives the last messages, oldest first", async (log) => {
     const appended = await appendAll(log, 100);
     for (const count of [1, 50, 99, 100, 1000]) {
-      const { entries, cursor, more } = await log.latest(count);
+      const { entries, hasOlder } = await readAll(log, { latest: count });
       assertEquals(entries, appended.slice(-count));
-      assertEquals([cursor, more], [appended.at(-1)!.id, false]);
+      assertEquals(hasOlder, count < 100);
     }
-    assertEquals((await log.latest(0)).entries, []);
+    const none = await log.read({ latest: 0 });
+    assertEquals([none.entries, none.cursor, none.hasOlder], [[], appended.at(-1)!.id, true]);
   });
 
-  test("before() gives the messages before one, oldest first", async (log) => {
+  test("read({ before }) gives the messages before one, oldest first", async (log) => {
     const appended = await appendAll(log, 100);
-    assertEquals(await log.before(appended[70].id, 50), appended.slice(20, 70));
-    assertEquals(await log.before(appended[10].id, 50), appended.slice(0, 10));
-    assertEquals(await log.before(appended[0].id, 50), []);
-    assertEquals(await log.before("0-0", 50), []);
+    for (const [before, first] of [[70, 20], [50, 0], [10, 0], [0, 0]]) {
+      const { entries, missed, hasOlder } = await readAll(log, {
+        before: appended[before].id,
+        count: 50,
+      });
+      assertEquals(entries, appended.slice(first, before));
+      assertEquals([missed, hasOlder], [0, first > 0]);
+    }
+    assertEquals((await log.read({ before: "0-0", count: 50 })).entries, []);
   });
 
   testPlace("keeps the last messages and tells how many were missed", async (place) => {
     await using log = await place.open({ keep: 10 });
     const appended = await appendAll(log, 100);
-    assertEquals((await log.latest(1000)).entries, appended.slice(-10));
+    assertEquals((await readAll(log, { latest: 1000 })).entries, appended.slice(-10));
     assertEquals((await readAll(log)).entries, appended.slice(-10));
-    assertEquals(await log.before(appended[95].id, 50), appended.slice(90, 95));
-    const old = await readAll(log, appended[79].id);
-    assertEquals(old.entries, appended.slice(-10));
-    assert(old.missed === 10 || old.missed === null);
-    const edge = await readAll(log, appended[89].id);
-    assertEquals([edge.entries.length, edge.missed], [10, 0]);
+    const before = await readAll(log, { before: appended[95].id, count: 50 });
+    assertEquals([before.entries, before.hasOlder], [appended.slice(90, 95), false]);
+    for (const [last, missed] of [[0, 89], [79, 10], [88, 1], [89, 0]]) {
+      const page = await readAll(log, { since: appended[last].id });
+      assertEquals([page.entries, page.missed], [appended.slice(-10), missed], `${last}`);
+    }
+  });
+
+  test("read() gives long messages in pages of bounded size", async (log) => {
+    const message = "x".repeat(4000);
+    const posts = Array.from({ length: 60 }, () => log.append({ nickname: "ann", message }));
+    const appended = (await Promise.all(posts)).map(({ entry }) => entry);
+    const ranges: Range[] = [
+      { latest: 50 },
+      { since: appended[9].id },
+      { before: appended[59].id, count: 50 },
+    ];
+    for (const range of ranges) {
+      const { entries } = await log.read(range);
+      const size = entries.reduce((sum, { json }) => sum + json.length, 0);
+      assert(entries.length > 1 && size < 40_000, `${size} characters`);
+      const first = "before" in range ? 9 : 10;
+      assertEquals((await readAll(log, range)).entries, appended.slice(first, first + 50));
+    }
+  });
+
+  testPlace("refuses what is appended once it is disposed of", async (place) => {
+    const log = await place.open({ keep: 1000 });
+    await log[Symbol.asyncDispose]();
+    await assertRejects(() => append(log, "too late"), LogUnavailableError);
+    await assertRejects(() => log.read({ latest: 1 }), LogUnavailableError);
+    await log[Symbol.asyncDispose]();
+  });
+
+  test("goes on when a subscriber throws, and answers every post", async (log) => {
+    const reported: unknown[] = [];
+    const report = (event: ErrorEvent) => {
+      event.preventDefault();
+      reported.push(event.error);
+    };
+    globalThis.addEventListener("error", report);
+    using _off = { [Symbol.dispose]: () => globalThis.removeEventListener("error", report) };
+    const fault = new Error("a fault of the subscriber");
+    const received: LogEntry[] = [];
+    using _throws = log.subscribe(() => {
+      throw fault;
+    });
+    using _other = log.subscribe((batch) => received.push(...batch));
+    const appended = [await append(log, "one"), await append(log, "two")];
+    await until(() => received.length === 2);
+    assertEquals(received, appended);
+    assertEquals(reported, [fault, fault]);
   });
 
   test("append() takes a post with the same key once", async (log) => {
@@ -257,16 +318,16 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
 
   testPlace("gives readers that join while others post an exact run", async (place) => {
     const keep = 5000;
-    await using log = await place.open({ keep });
-    using hub = new ChatHub({ log, heartbeatMs: 60_000, maxBufferBytes: 1_000_000 });
+    const log = await place.open({ keep });
+    await using room = new Room(log, { heartbeatMs: 60_000 });
     await appendAll(log, 500);
     const transcripts: Promise<string[]>[] = [];
     const starts: string[] = [];
     for (let round = 0; round < 40; round++) {
-      const { entries } = await log.latest(200);
+      const { entries } = await readAll(log, { latest: 200 });
       const start = entries[round * 5].id;
       starts.push(start);
-      transcripts.push(readUntil(hub, start, "the end"));
+      transcripts.push(readUntil(room, start, "the end"));
       await Promise.all([1, 2, 3].map((n) => append(log, `round ${round} message ${n}`)));
       append(log, `between ${round}`);
     }
@@ -278,15 +339,9 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
   });
 }
 
-/** The ids that a reader of the hub gets after `since`, to the message with that text. */
-async function readUntil(hub: ChatHub, since: string, text: string): Promise<string[]> {
-  let joined: Reader;
-  const stream = new ReadableStream<Uint8Array>({
-    start: (controller) => void (joined = hub.join(controller, { since })),
-    pull: () => hub.pull(joined),
-    cancel: () => hub.leave(joined),
-  });
-  await using reader = new EventReader(new Response(stream));
+/** The ids that a reader gets after `since`, to the message with that text. */
+async function readUntil(room: Room, since: string, text: string): Promise<string[]> {
+  await using reader = new EventReader(new Response(room.read({ since })));
   const ids = [];
   for (;;) {
     const { id, message } = await reader.nextMessage();
@@ -310,15 +365,16 @@ async function appendAll(log: MessageLog, count: number): Promise<LogEntry[]> {
   return entries;
 }
 
-/** All pages after a cursor, and how many messages were missed before the first. */
-async function readAll(log: MessageLog, since?: string) {
+/** All pages of a range as one; all that is kept where none is given. */
+async function readAll(log: MessageLog, range: Range = { since: undefined }) {
   const entries: LogEntry[] = [];
-  const first = await log.since(since);
-  for (let page = first;; page = await log.since(page.cursor)) {
-    entries.push(...page.entries);
-    assertEquals(page.cursor, entries.at(-1)?.id ?? page.cursor);
-    if (!page.more) return { entries, missed: first.missed };
-    assertGreater(page.entries.length, 0);
+  const first = await log.read(range);
+  for (let page = first;; page = await log.read({ since: page.cursor })) {
+    entries.push(...page.entries.filter(({ id }) => compareIds(id, first.end) <= 0));
+    if (compareIds(page.cursor, first.end) >= 0) {
+      return { entries, missed: first.missed, hasOlder: first.hasOlder };
+    }
+    assertEquals(page.cursor, page.entries.at(-1)?.id);
   }
 }
 

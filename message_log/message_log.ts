@@ -20,51 +20,65 @@ export interface Appended {
   readonly repeated: boolean;
 }
 
-/** Some messages that follow one another in the log without a gap. */
+/** Where a reader starts: after a cursor (undefined: with all that is kept), or with the last messages. */
+export type Start = { readonly since: string | undefined } | { readonly latest: number };
+
+/** What to read: from a start to the end of the log, or the messages just before one. */
+export type Range = Start | { readonly before: string; readonly count: number };
+
+/**
+ * The first part of a range: messages that follow one another without a gap.
+ * Reading on with `{ since: cursor }` until `end` gives the rest.
+ */
 export interface LogPage {
-  /** Oldest first. */
+  /** Oldest first; a bounded number of bounded size. */
   readonly entries: readonly LogEntry[];
   /**
-   * How many messages between the cursor and these are lost to the reader: 0
-   * where they continue exactly, null where the cursor is unknown to the log.
+   * How many messages are missing before these, null if the cursor is unknown
+   * to the log. With `before`: missing between these and the message it names.
    */
   readonly missed: number | null;
-  /** The id to continue from: the last entry's, or the log's end where there is none. */
+  /** The id to read on from: the last entry's, or the log's end if there is none. */
   readonly cursor: string;
-  /** Whether there were further messages behind these. */
-  readonly more: boolean;
+  /** The last id of the whole range when it was read; equal to `cursor` on its last page. */
+  readonly end: string;
+  /** Whether messages before these are kept. */
+  readonly hasOlder: boolean;
 }
 
 /**
  * A log of messages.
  *
- * - Ids rise strictly in the order of appending, also over restarts and when
- *   the clock steps back.
- * - What is appended in one turn of the event loop becomes durable together, is
- *   answered then, and reaches subscribers as one batch, in order.
- * - Nobody is told of a message before it is durable: no author, no subscriber.
- * - The last `keep` messages are readable; a key is remembered as long as its
- *   message.
+ * - **Order.** Ids strictly increase in the order of appending, even across
+ *   restarts and when the clock steps back.
+ * - **Batches.** What is appended in one turn of the event loop becomes durable
+ *   together, is answered then, and reaches subscribers as one batch, in order.
+ * - **Durability.** Neither the author nor any subscriber hears of a message
+ *   before it is durable.
+ * - **Retention.** The last `keep` messages are readable; a key is remembered as
+ *   long as its message.
+ * - **Closing.** Disposing of a log stores what was appended before; afterwards
+ *   `append` rejects with {@linkcode LogUnavailableError}.
  */
 export interface MessageLog extends AsyncDisposable {
   /**
-   * Appends a post, once for each of its keys.
+   * Appends a post; a repeat with the same key is not appended again.
    *
-   * @throws {KeyConflictError} If the key came with another text before.
-   * @throws {LogUnavailableError} If it can't be stored now; then it is not.
+   * @throws {KeyConflictError} If the key was already used for a different message.
+   * @throws {LogUnavailableError} If it can't be stored now; nothing was stored.
    */
   append(post: Post): Promise<Appended>;
-  /** The first page after a cursor, or of all that is kept where there is none. */
-  since(cursor?: string): Promise<LogPage>;
-  /** The last `count` messages. */
-  latest(count: number): Promise<LogPage>;
-  /** The `count` messages before the one with that id; none if it is not kept. */
-  before(id: string, count: number): Promise<readonly LogEntry[]>;
+  /**
+   * Reads the first page of a range.
+   *
+   * @throws {LogUnavailableError} If the log can't be read now.
+   */
+  read(range: Range): Promise<LogPage>;
   /** Calls back with each batch that is appended from now on. */
   subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable;
 }
 
-/** A key that was used before, for another text. */
+/** The key was already used for a different message. */
 export class KeyConflictError extends Error {
   override readonly name = "KeyConflictError";
 }

@@ -1,10 +1,17 @@
 /** The log in SQLite: the laws of every log, and what only a file can be wrong with. */
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
-import { until } from "../tests/until.ts";
 import { testMessageLog } from "./conformance.ts";
+import { KeyConflictError, type LogEntry } from "./message_log.ts";
 import { openMessageLog } from "./open.ts";
 import { SqliteLog } from "./sqlite_log.ts";
 
@@ -45,12 +52,12 @@ Deno.test("SqliteLog.open() says in one line what is wrong with a file", { ignor
   const cases = [
     [`${folder.path}/text.db`, "text.db is not a database"],
     [`${folder.path}/other.db`, "is a database of another program"],
-    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 1)"],
+    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 2)"],
     [`${folder.path}/none/chat.db`, "none/chat.db can't be opened"],
     [folder.path, "can't be opened"],
   ];
   for (const [path, problem] of cases) {
-    const error = assertThrows(() => openMessageLog(`sqlite:${path}`, { keep: 10 }), Error);
+    const error = await assertRejects(() => openMessageLog(`sqlite:${path}`, { keep: 10 }), Error);
     assertStringIncludes(error.message, problem);
     assertStringIncludes(error.message, "--message-log");
     assertEquals(error.message.split("\n").length, 1);
@@ -73,14 +80,185 @@ Deno.test("SqliteLog deletes what is no longer kept, in the background", { ignor
   const path = `${folder.path}/chat.db`;
   {
     await using log = SqliteLog.open(path, { keep: 5000 });
-    await Promise.all(
-      Array.from({ length: 5000 }, () => log.append({ nickname: "ann", message: "hi" })),
-    );
+    await Promise.all(Array.from({ length: 5000 }, () => append(log, "hi")));
   }
+  mock.timers.enable({ apis: ["setTimeout"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
   {
     await using log = SqliteLog.open(path, { keep: 10 });
-    await until(() => log.stored === 10);
+    for (let n = 0; n < 20; n++) mock.timers.tick(50);
+    assertEquals((await log.read({ latest: 100 })).entries.length, 10);
   }
-  using db = new DatabaseSync(path);
-  assertEquals({ ...db.prepare("SELECT count(*) AS count FROM messages").get() }, { count: 10 });
+  assertEquals(query(path, "SELECT count(*) AS it FROM messages"), 10);
 });
+
+Deno.test("SqliteLog leaves no timer when it is disposed of with a post to store", async () => {
+  const log = SqliteLog.open(":memory:", { keep: 1 });
+  await append(log, "one");
+  const appending = append(log, "two");
+  await log[Symbol.asyncDispose]();
+  await appending;
+});
+
+Deno.test("SqliteLog.open() makes a file that only its user can read", {
+  ignore: ignore || Deno.build.os === "windows",
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  await using log = SqliteLog.open(path, { keep: 10 });
+  await append(log, "hi");
+  for (const file of [path, `${path}-wal`]) {
+    assertEquals((await Deno.stat(file)).mode! & 0o777, 0o600, file);
+  }
+});
+
+Deno.test("SqliteLog overwrites what is no longer kept", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const secrets = Array.from({ length: 300 }, (_, n) => `secret ${n} ${"x".repeat(100)}`);
+  {
+    await using log = SqliteLog.open(path, { keep: 300 });
+    for (const secret of secrets) await append(log, secret);
+  }
+  mock.timers.enable({ apis: ["setTimeout"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+  {
+    await using _log = SqliteLog.open(path, { keep: 10 });
+    mock.timers.tick(50);
+  }
+  const file = new TextDecoder("latin1").decode(await Deno.readFile(path));
+  assert(!file.includes("secret 289 "), "a deleted message is still in the file");
+  assertStringIncludes(file, "secret 290 ");
+});
+
+Deno.test("SqliteLog.open() writes nothing to a database of another program", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/other.db`;
+  {
+    using db = new DatabaseSync(path);
+    db.exec("CREATE TABLE accounts (name TEXT)");
+  }
+  const before = await Deno.readFile(path);
+  assertThrows(() => SqliteLog.open(path, { keep: 10 }), Error, "another program");
+  assertEquals(await Deno.readFile(path), before);
+});
+
+Deno.test("SqliteLog.open() takes over a file of version 0.1", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  {
+    using db = new DatabaseSync(path);
+    db.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA application_id = 0x43484154;
+      PRAGMA user_version = 1;
+      CREATE TABLE log (born INTEGER NOT NULL) STRICT;
+      INSERT INTO log (born) VALUES (1000);
+      CREATE TABLE messages (
+        seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL
+      ) STRICT;
+      CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
+      INSERT INTO messages VALUES (3, 2000, 'k', '{"nickname":"ann","message":"hi"}');
+      INSERT INTO messages VALUES (4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
+    `);
+  }
+  await using log = SqliteLog.open(path, { keep: 10, now: () => 3000 });
+  assertEquals((await log.read({ since: "1500-2" })).missed, 0);
+  const { entries, missed } = await log.read({ since: "1000-0" });
+  assertEquals([entries.map(({ id }) => id), missed], [["2000-3", "2001-4"], 2]);
+  const repeat = await log.append({ nickname: "ann", message: "hi", key: "k" });
+  assertEquals([repeat.repeated, repeat.entry.id], [true, "2000-3"]);
+  assertEquals((await append(log, "new")).id, "3000-5");
+});
+
+Deno.test("SqliteLog reads on where rows are missing from the file, and says how many", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const ids: string[] = [];
+  {
+    await using log = SqliteLog.open(path, { keep: 1000 });
+    for (let n = 0; n < 400; n++) ids.push((await append(log, `${n}`)).id);
+  }
+  {
+    using db = new DatabaseSync(path);
+    // Sequence numbers count from 1: these are ids[100] to ids[299].
+    db.exec("DELETE FROM messages WHERE seq > 100 AND seq <= 300");
+  }
+  await using log = SqliteLog.open(path, { keep: 1000 });
+  const found: string[] = [];
+  const gaps: (number | null)[] = [];
+  for (let page = await log.read({ since: undefined });;) {
+    found.push(...page.entries.map(({ id }) => id));
+    if (page.missed !== 0) gaps.push(page.missed);
+    if (page.cursor === page.end) break;
+    page = await log.read({ since: page.cursor });
+  }
+  assertEquals(found, [...ids.slice(0, 100), ...ids.slice(300)]);
+  assertEquals(gaps, [200]);
+  const inHole = await log.read({ since: ids[150] });
+  assertEquals([inHole.missed, inHole.entries[0].id], [149, ids[300]]);
+  const after = await log.read({ before: ids[310], count: 50 });
+  assertEquals([after.missed, after.entries.map(({ id }) => id)], [0, ids.slice(300, 310)]);
+  assertEquals(after.hasOlder, true);
+  const before = await log.read({ before: ids[300], count: 50 });
+  assertEquals([before.missed, before.entries.at(-1)!.id], [200, ids[99]]);
+  assertEquals(before.end, ids[99]);
+});
+
+Deno.test("SqliteLog takes no cursor of what an older copy of its file has lost", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  let now = Date.UTC(2026, 0, 1);
+  const run = async (count: number) => {
+    await using log = SqliteLog.open(path, { keep: 10, now: () => now });
+    const ids: string[] = [];
+    for (let n = 0; n < count; n++) {
+      now++;
+      ids.push((await append(log, `${n}`)).id);
+    }
+    return ids;
+  };
+  const kept = await run(20);
+  const copy = await Deno.readFile(path);
+  const lost = await run(20);
+  await Deno.writeFile(path, copy);
+  now += 1000;
+  const later = await run(40);
+  await using log = SqliteLog.open(path, { keep: 10, now: () => now });
+  for (const id of lost) assertEquals((await log.read({ since: id })).missed, null, id);
+  for (const [n, id] of [...kept, ...later].entries()) {
+    assertEquals((await log.read({ since: id })).missed, Math.max(0, 49 - n), id);
+  }
+});
+
+Deno.test("SqliteLog refuses a key whose message was damaged in the file", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const post = { nickname: "ann", message: "hi", key: "k" };
+  {
+    await using log = SqliteLog.open(path, { keep: 10 });
+    await log.append(post);
+  }
+  {
+    using db = new DatabaseSync(path);
+    db.exec("UPDATE messages SET json = '{'");
+  }
+  await using log = SqliteLog.open(path, { keep: 10 });
+  await assertRejects(() => log.append(post), KeyConflictError);
+  assertEquals((await append(log, "next")).id.split("-")[1], "2");
+});
+
+async function append(log: SqliteLog, message: string): Promise<LogEntry> {
+  return (await log.append({ nickname: "ann", message })).entry;
+}
+
+function query(path: string, sql: string): unknown {
+  using db = new DatabaseSync(path);
+  return db.prepare(sql).get()!.it;
+}

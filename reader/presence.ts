@@ -1,5 +1,5 @@
 /**
- * What readers are told beside messages: that the stream is alive, and how many
+ * What readers are sent besides messages: that the stream is alive, and how many
  * read. The timers for it run only while somebody does.
  */
 
@@ -7,18 +7,20 @@ import { eventFrame } from "./sse_frame.ts";
 
 type Timer = ReturnType<typeof setTimeout>;
 
-/** The number of readers is told at most this often. */
+/** The number of readers is announced at most this often. */
 const ONLINE_INTERVAL_MS = 1000;
 /**
- * An event waits so long for messages to go out with. A fan-out of its own costs as
- * much as theirs, and would hold up the next ones.
+ * How long an event waits for messages to travel with. A fan-out of its own costs
+ * as much as one with messages, and would delay the next.
  */
-export const PATIENCE_MS = 250;
+export const EVENT_DELAY_MS = 250;
 
 /** Options for {@linkcode Presence}. */
 export interface PresenceOptions {
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
+  /** Called at every heartbeat. */
+  readonly onHeartbeat: () => void;
   /** Called when events have waited long enough and are to be taken. */
   readonly onDue: () => void;
 }
@@ -26,21 +28,22 @@ export interface PresenceOptions {
 /**
  * The pings, and the number of readers.
  *
- * - While there are readers, `ping` goes out every `heartbeatMs`.
- * - A change of their number goes out at once, then at most once a second, the
- *   last one always.
- * - What is to go out does so with the next messages, or after a moment without any.
+ * - While there are readers, a `ping` is due every `heartbeatMs`. It says how long
+ *   that is, so that a reader knows how much silence means a dead connection.
+ * - A change of their number is announced at once, then at most once a second;
+ *   the last one always.
+ * - Both are sent with the next messages, or after a moment without any.
  */
 export class Presence implements Disposable {
   readonly #options: PresenceOptions;
   #readers = 0;
-  #told = 0;
+  #announced = 0;
   #heartbeat: Timer | undefined;
-  /** Runs for ONLINE_INTERVAL_MS after the number was told. */
+  /** Runs for ONLINE_INTERVAL_MS after the number was announced. */
   #pause: Timer | undefined;
-  /** What waits to be taken, and runs until that is due. */
+  /** Events waiting to be taken, and the timer after which they are due. */
   #events = "";
-  #patience: Timer | undefined;
+  #delay: Timer | undefined;
   #isDue = false;
 
   constructor(options: PresenceOptions) {
@@ -51,17 +54,16 @@ export class Presence implements Disposable {
   changed(readers: number): void {
     this.#readers = readers;
     if (readers === 0) return this[Symbol.dispose]();
-    const { heartbeatMs } = this.#options;
-    this.#heartbeat ??= setInterval(() => this.#tell(eventFrame("ping", {})), heartbeatMs);
-    if (this.#pause !== undefined || readers === this.#told) return;
+    this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs);
+    if (this.#pause !== undefined || readers === this.#announced) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       this.changed(this.#readers);
     }, ONLINE_INTERVAL_MS);
-    // The first reader has been told on arrival.
-    const isFirst = this.#told === 0 && readers === 1;
-    this.#told = readers;
-    if (!isFirst) this.#tell(eventFrame("online", readers));
+    // The first reader learns it when it goes live.
+    const isFirst = this.#announced === 0 && readers === 1;
+    this.#announced = readers;
+    if (!isFirst) this.#announce(eventFrame("online", readers));
   }
 
   /** Whether there is something to take that has waited long enough. */
@@ -72,19 +74,25 @@ export class Presence implements Disposable {
   /** The events that wait, for the caller to send; they wait no more. */
   take(): string {
     const events = this.#events;
-    clearTimeout(this.#patience);
-    this.#patience = undefined;
+    clearTimeout(this.#delay);
+    this.#delay = undefined;
     this.#events = "";
     this.#isDue = false;
     return events;
   }
 
-  #tell(event: string): void {
+  #beat(): void {
+    const { heartbeatMs, onHeartbeat } = this.#options;
+    onHeartbeat();
+    if (this.#readers > 0) this.#announce(eventFrame("ping", { heartbeat: heartbeatMs / 1000 }));
+  }
+
+  #announce(event: string): void {
     this.#events += event;
-    this.#patience ??= setTimeout(() => {
+    this.#delay ??= setTimeout(() => {
       this.#isDue = true;
       this.#options.onDue();
-    }, PATIENCE_MS);
+    }, EVENT_DELAY_MS);
   }
 
   /** Stops the timers and forgets what waits; a further change starts them again. */
@@ -93,6 +101,6 @@ export class Presence implements Disposable {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#pause);
     this.#heartbeat = this.#pause = undefined;
-    this.#told = 0;
+    this.#announced = 0;
   }
 }

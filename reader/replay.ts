@@ -1,93 +1,94 @@
 /**
- * The log as readers get it when they join: pages of frames. Readers that come
- * back together, after a restart say, get the same bytes: a page is read and
- * encoded once for all of them.
+ * The log as readers get it: pages of frames. Readers that come back together,
+ * after a restart say, share pages: each is read and encoded once for all of them.
  */
 
-import type { LogPage, MessageLog } from "../message_log/message_log.ts";
+import type { LogPage, MessageLog, Start } from "../message_log/message_log.ts";
 import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
 
-/** Full pages are kept up to this many bytes together; a page has 64 messages at most. */
-const MAX_FULL_BYTES = 16 * 1024 * 1024;
+/** Pages that can no longer change are kept up to this many bytes together. */
+const MAX_FINAL_BYTES = 16 * 1024 * 1024;
 /** Pages at the log's end are kept for this many different starts. */
-const MAX_AT_END = 64;
+const MAX_LAST_PAGES = 64;
 
-/** Where a reader begins: after a cursor, with all that is kept, or with the last messages. */
-export type Start = { readonly since: string | undefined } | { readonly latest: number };
-
-/** Before every message and unknown to every log: a reader with it is told of a gap. */
-export const UNKNOWN_CURSOR = "0-0";
-
-/** A page of the log, encoded. */
-export interface ReplayPage extends Pick<LogPage, "cursor" | "more"> {
-  /** Its messages, behind a `gap` event if some before them are lost; never empty. */
+/** A page of the log, encoded: whole frames. */
+export interface ReplayPage extends Pick<LogPage, "cursor"> {
+  /** Its messages, after a `gap` event if some before them are missing; never empty. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether the log ended with it when it was read. */
+  readonly isLast: boolean;
 }
 
-/** Pages of one log, each encoded once. */
-export class Replay {
+/** The pages of one log, each encoded once. */
+export class Replay implements Disposable {
   readonly #encoder = new TextEncoder();
-  readonly #log: Pick<MessageLog, "latest" | "since">;
-  /** Pages that follow a cursor and have others behind them: what is in them never changes. */
-  readonly #full = new Map<string, ReplayPage>();
-  #fullBytes = 0;
-  /** All other pages, and those being read: they are true until the log grows. */
-  readonly #atEnd = new Map<string, ReplayPage | Promise<ReplayPage>>();
-  #growths = 0;
+  readonly #log: Pick<MessageLog, "read">;
+  readonly #subscription: Disposable;
+  /** Pages that follow a cursor and are followed by others: their content is final. */
+  readonly #final = new Map<string, ReplayPage>();
+  #finalBytes = 0;
+  /** All other pages, and pages being read; valid until the log grows. */
+  readonly #last = new Map<string, ReplayPage | Promise<ReplayPage>>();
+  /** How many times the log has grown. */
+  #generation = 0;
 
-  constructor(log: Pick<MessageLog, "latest" | "since">) {
+  constructor(log: Pick<MessageLog, "read" | "subscribe">) {
     this.#log = log;
+    this.#subscription = log.subscribe(() => {
+      this.#generation++;
+      this.#last.clear();
+    });
   }
 
   /**
-   * The page at `start`, with everything in it that was published before the
-   * call; a promise only where it must be read, since most readers find it known.
+   * The page at `start`, with everything in it that the log emitted before the
+   * call; a promise only on a cache miss, since most readers hit.
    *
    * @throws {LogUnavailableError} If the log can't be read; the promise rejects.
    */
   read(start: Start): ReplayPage | Promise<ReplayPage> {
     const name = JSON.stringify(start);
-    const known = this.#full.get(name) ?? this.#atEnd.get(name);
+    const known = this.#final.get(name) ?? this.#last.get(name);
     if (known) return known;
-    if (this.#atEnd.size >= MAX_AT_END) this.#atEnd.clear();
+    if (this.#last.size >= MAX_LAST_PAGES) this.#last.clear();
     const reading = this.#read(start, name);
-    this.#atEnd.set(name, reading);
+    this.#last.set(name, reading);
     return reading;
   }
 
-  /** Forgets the pages that no longer end with the log. */
-  grown(): void {
-    this.#growths++;
-    this.#atEnd.clear();
+  /** Forgets its pages and no longer follows the log. */
+  [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
+    this.#final.clear();
+    this.#last.clear();
   }
 
   async #read(start: Start, name: string): Promise<ReplayPage> {
-    const growths = this.#growths;
+    const generation = this.#generation;
     try {
-      const { entries, missed, cursor, more } = "latest" in start
-        ? await this.#log.latest(start.latest)
-        : await this.#log.since(start.since);
+      const { entries, missed, cursor, end } = await this.#log.read(start);
       const frames = (missed === 0 ? "" : eventFrame("gap", { missed })) +
         (entries.length > 0 ? messageFrames(entries) : cursorFrame(cursor));
-      const page = { bytes: this.#encoder.encode(frames), cursor, more };
-      const follows = "since" in start && start.since !== undefined && missed === 0;
-      if (follows && more) this.#keep(name, page);
-      else if (growths === this.#growths) this.#atEnd.set(name, page);
+      const page = { bytes: this.#encoder.encode(frames), cursor, isLast: cursor === end };
+      const isFinal = !page.isLast && missed === 0 && "since" in start && start.since !== undefined;
+      if (isFinal) this.#keep(name, page);
+      else if (generation === this.#generation) this.#last.set(name, page);
       return page;
     } catch (error) {
-      this.#atEnd.delete(name);
+      this.#last.delete(name);
       throw error;
     }
   }
 
   #keep(name: string, page: ReplayPage): void {
-    if (this.#full.has(name)) return;
-    this.#full.set(name, page);
-    this.#fullBytes += page.bytes.length;
-    for (const [oldest, { bytes }] of this.#full) {
-      if (this.#fullBytes <= MAX_FULL_BYTES) break;
-      this.#full.delete(oldest);
-      this.#fullBytes -= bytes.length;
+    this.#last.delete(name);
+    if (this.#final.has(name)) return;
+    this.#final.set(name, page);
+    this.#finalBytes += page.bytes.length;
+    for (const [oldest, { bytes }] of this.#final) {
+      if (this.#finalBytes <= MAX_FINAL_BYTES) break;
+      this.#final.delete(oldest);
+      this.#finalBytes -= bytes.length;
     }
   }
 }

@@ -4,53 +4,99 @@
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { parseId } from "../chat_message.ts";
+import { compareIds, parseId } from "../chat_message.ts";
+import type { LogPage, MessageLog, Range } from "../message_log/message_log.ts";
+import { BrokenOffError, MAX_IDLE_HEARTBEATS } from "../reader/reader.ts";
 import { HttpError } from "./http_error.ts";
-import type { LogPage, MessageLog } from "../message_log/message_log.ts";
 import { readStart } from "./start.ts";
 import type { Visit } from "./visit.ts";
 
-/** `?before=` answers with this many messages. */
+/** `?before=` responds with this many messages. */
 const BEFORE_COUNT = 50;
+
+/** Options for {@linkcode sendHistory}. */
+export interface HistoryOptions {
+  readonly log: Pick<MessageLog, "read">;
+  readonly heartbeatMs: number;
+}
 
 /**
  * `GET /chat` with `Accept: application/json`: the messages a reader would get
- * before the live ones, or those before the one that `?before=` names. Where
- * messages before them are lost, `chat-gap` has their number, or `unknown`.
+ * before the live ones, or those before the one that `?before=` names. If messages
+ * before them are missing, `chat-gap` is their number, or `unknown`; if
+ * older ones are kept, `link` says where.
  *
- * @throws {HttpError} 400 for a `since` or `before` that is no id.
+ * @throws {HttpError} 400 for a `since` or `before` that is malformed.
  * @throws {LogUnavailableError} If the log can't be read.
  */
-export async function sendHistory({ request, url }: Visit, log: MessageLog): Promise<Response> {
-  const headers = new Headers({ "content-type": "application/json", "cache-control": "no-cache" });
-  const before = url.searchParams.get("before");
-  if (before !== null) {
-    if (!parseId(before)) {
-      throw new HttpError(
-        STATUS_CODE.BadRequest,
-        `The parameter "before" must be the id of a message, received "${before}".`,
-      );
-    }
-    const entries = await log.before(before, BEFORE_COUNT);
-    return new Response(`[${entries.map(({ json }) => json).join(",\n")}]\n`, { headers });
-  }
-  const start = readStart(request, url);
-  const page = "latest" in start ? await log.latest(start.latest) : await log.since(start.since);
+export async function sendHistory(visit: Visit, options: HistoryOptions): Promise<Response> {
+  const page = await options.log.read(readRange(visit));
+  const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
   if (page.missed !== 0) headers.set("chat-gap", String(page.missed ?? "unknown"));
-  const body = ReadableStream.from(toJson(log, page)).pipeThrough(new TextEncoderStream());
+  const [oldest] = page.entries;
+  if (oldest && page.hasOlder) headers.set("link", `<?before=${oldest.id}>; rel="prev"`);
+  const body = visit.request.method === "HEAD"
+    ? null
+    : new ReadableStream(new HistoryBody(page, options), { highWaterMark: 0 });
   return new Response(body, { headers });
 }
 
-/** A page and all behind it, page by page as they are read. */
-async function* toJson(log: MessageLog, page: LogPage): AsyncGenerator<string> {
-  let separator = "[";
-  for (;;) {
-    for (const { json } of page.entries) {
-      yield separator + json;
-      separator = ",\n";
-    }
-    if (!page.more) break;
-    page = await log.since(page.cursor);
+function readRange({ request, url }: Visit): Range {
+  const before = url.searchParams.get("before");
+  if (before === null) return readStart(request, url);
+  if (parseId(before)) return { before, count: BEFORE_COUNT };
+  throw new HttpError(
+    STATUS_CODE.BadRequest,
+    `The parameter "before" must be the id of a message, received "${before}".`,
+  );
+}
+
+/** A range as a JSON array: each page is read when the client has taken the one before it. */
+class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #encoder = new TextEncoder();
+  readonly #options: HistoryOptions;
+  /** The range ends here, whatever is appended later. */
+  readonly #end: string;
+  #page: LogPage;
+  #isFirst = true;
+  #isCancelled = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(firstPage: LogPage, options: HistoryOptions) {
+    this.#page = firstPage;
+    this.#end = firstPage.end;
+    this.#options = options;
   }
-  yield separator === "[" ? "[]\n" : "]\n";
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#timer = setTimeout(
+      () => controller.error(new BrokenOffError("Nobody reads the history")),
+      this.#options.heartbeatMs * MAX_IDLE_HEARTBEATS,
+    );
+  }
+
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    clearTimeout(this.#timer);
+    if (!this.#isFirst) {
+      this.#page = await this.#options.log.read({ since: this.#page.cursor });
+      if (this.#page.missed !== 0) {
+        throw new BrokenOffError("The history has lost its next message");
+      }
+    }
+    if (this.#isCancelled) return;
+    const { entries, cursor } = this.#page;
+    const isLast = compareIds(cursor, this.#end) >= 0;
+    const json = entries.filter(({ id }) => !isLast || compareIds(id, this.#end) <= 0)
+      .map(({ json }) => json).join(",\n");
+    const separator = this.#isFirst ? "[" : json && ",\n";
+    controller.enqueue(this.#encoder.encode(`${separator}${json}${isLast ? "]\n" : ""}`));
+    this.#isFirst = false;
+    if (isLast) controller.close();
+    else this.start(controller);
+  }
+
+  cancel(): void {
+    this.#isCancelled = true;
+    clearTimeout(this.#timer);
+  }
 }

@@ -2,11 +2,13 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { parseId } from "../chat_message.ts";
-import { type Start, UNKNOWN_CURSOR } from "../reader/replay.ts";
+import type { Start } from "../message_log/message_log.ts";
 import { HttpError } from "./http_error.ts";
 
 /** What a newcomer gets. */
 const LATEST_COUNT = 50;
+/** Before every message and unknown to every log: a reader with it is sent a gap. */
+const UNKNOWN_CURSOR = "0-0";
 
 /**
  * Where a request begins to read: the `Last-Event-ID` header counts before

@@ -2,10 +2,10 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EventSource } from "eventsource";
-import { ChatHub } from "../chat_hub.ts";
 import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
 import { openMessageLog } from "../message_log/open.ts";
+import { Room } from "../room.ts";
 import { EventReader } from "./event_reader.ts";
 import { until } from "./until.ts";
 
@@ -15,13 +15,12 @@ const ignore = state !== "granted";
 /** A chat that listens on a free port of this machine. */
 async function listen() {
   const config = parseConfig([], () => undefined);
-  const log = openMessageLog("memory:", config);
-  const hub = new ChatHub({ log, heartbeatMs: 60_000, maxBufferBytes: 1_000_000 });
+  const room = new Room(await openMessageLog("memory:", config), { heartbeatMs: 60_000 });
   // Whatever the handler or the server can't cope with is printed there.
   const printError = console.error;
   const errors: unknown[] = [];
   console.error = (...args) => errors.push(args);
-  const handler = await createHandler({ log, hub, config });
+  const handler = await createHandler({ room, config });
   const server = Deno.serve({
     port: 0,
     hostname: "127.0.0.1",
@@ -30,7 +29,7 @@ async function listen() {
   const { port } = server.addr;
   const url = `http://127.0.0.1:${port}`;
   return {
-    hub,
+    hub: room.hub,
     port,
     url,
     async post(message: string): Promise<number> {
@@ -42,9 +41,9 @@ async function listen() {
     read: async () => new EventReader(await fetch(`${url}/chat`)),
     async [Symbol.asyncDispose]() {
       const finished = server.shutdown();
-      hub.close();
+      room.hub.close();
       await finished;
-      await log[Symbol.asyncDispose]();
+      await room[Symbol.asyncDispose]();
       console.error = printError;
       assertEquals(errors, []);
     },

@@ -1,0 +1,205 @@
+/**
+ * One reader: the source of its stream. It owns the reader's way from the log to
+ * the live stream and back, and the end of the stream. Who reads, and what is
+ * sent to all of them, is the hub's affair.
+ */
+
+import { LogUnavailableError, type Start } from "../message_log/message_log.ts";
+import type { Replay, ReplayPage } from "./replay.ts";
+
+/**
+ * The queuing strategy of readers' streams. It counts bytes; a reader has room
+ * while fewer than this wait for it.
+ */
+export const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
+
+/**
+ * A newcomer that needs only one page gets it in pieces of about this size, one a turn:
+ * a connection keeps a buffer as large as its largest write for as long as it is open.
+ */
+const PIECE_BYTES = 2048;
+/** A body that nothing has been taken of for this many heartbeats is broken off. */
+export const MAX_IDLE_HEARTBEATS = 2;
+const LINE_FEED = 0x0a;
+
+/** The hub, as a reader sees it. */
+export interface ReaderHub {
+  /** Takes a new reader in, which reads the log. */
+  join(reader: Reader): void;
+  /** Takes a reader that has read the log to its end into the fan-out; false if there is more. */
+  goLive(reader: Reader): boolean;
+  /** Forgets a reader whose stream has ended. */
+  leave(reader: Reader): void;
+  /** Ends a reader's stream, to be resumed later. */
+  sendAway(reader: Reader): void;
+}
+
+/** Why the server broke a body off; the client can ask for the rest. */
+export class BrokenOffError extends Error {
+  override readonly name = "BrokenOffError";
+}
+
+/**
+ * The source of one reader's stream.
+ *
+ * - **Exactness.** The reader gets a run of the log without a gap, a repeat or a
+ *   change of order, from where it starts to where it ends; if that is impossible,
+ *   a `gap` event says so at that point. Each chunk is a number of whole frames, so
+ *   that a stream that ends, ends after a frame.
+ * - **Bounds.** It is given the next page or chunk only while it has room. When it
+ *   has none, nothing is queued for it: it reads on from the log once it has.
+ * - **Release.** A stream that is cancelled or broken leaves the hub at once.
+ */
+export class Reader implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #hub: ReaderHub;
+  readonly #replay: Replay;
+  readonly #start: Start;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  #cursor: string | undefined;
+  /** The page that it is getting in pieces, and how many bytes of it are sent. */
+  #page: ReplayPage | undefined;
+  #pageSent = 0;
+  /** Ends the pull that lasts as long as the reader is live. */
+  #resume: (() => void) | undefined;
+  #isOver = false;
+  /** Bytes ever sent, and how many of them it had taken at the last heartbeat. */
+  #sent = 0;
+  #taken = -1;
+  #idleHeartbeats = 0;
+
+  constructor(hub: ReaderHub, replay: Replay, start: Start) {
+    this.#hub = hub;
+    this.#replay = replay;
+    this.#start = start;
+  }
+
+  /** The id of the last message it was given; undefined until it has had its first page. */
+  get cursor(): string | undefined {
+    return this.#cursor;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    this.#hub.join(this);
+  }
+
+  /**
+   * Called while the stream has room: sends what comes next in the log. It
+   * resolves when there may be more to send, for a live reader once it is behind.
+   */
+  pull(): Promise<void> {
+    const start = this.#cursor === undefined ? this.#start : { since: this.#cursor };
+    const page = this.#page ?? this.#replay.read(start);
+    return page instanceof Promise ? this.#sendWhenRead(page) : this.#sendPiece(page);
+  }
+
+  cancel(): void {
+    this.#isOver = true;
+    this.#hub.leave(this);
+  }
+
+  /** Sends frames, whether or not there is room. */
+  send(frames: Uint8Array): void {
+    if (this.#isOver) return;
+    this.#sent += frames.length;
+    this.#controller.enqueue(frames);
+  }
+
+  /**
+   * Sends a chunk of the fan-out if there is room. `cursor` is the id of its last
+   * message, undefined if it has none.
+   */
+  offer(chunk: Uint8Array, cursor: string | undefined): boolean {
+    if (this.#controller.desiredSize! <= 0) return false;
+    this.#sent += chunk.length;
+    this.#controller.enqueue(chunk);
+    if (cursor !== undefined) this.#cursor = cursor;
+    return true;
+  }
+
+  /** Makes it read on from the log: it is no longer part of the fan-out. */
+  fallBehind(): void {
+    this.#resume?.();
+    this.#resume = undefined;
+  }
+
+  /** Called at every heartbeat: whether it has taken nothing of what waits for too long. */
+  isIdle(): boolean {
+    const waiting = STREAM_BUFFER.highWaterMark - this.#controller.desiredSize!;
+    const taken = this.#sent - waiting;
+    this.#idleHeartbeats = waiting > 0 && taken === this.#taken ? this.#idleHeartbeats + 1 : 0;
+    this.#taken = taken;
+    return this.#idleHeartbeats >= MAX_IDLE_HEARTBEATS;
+  }
+
+  /** Ends the stream after what waits, with a last frame. */
+  end(frame: Uint8Array): void {
+    if (this.#isOver) return;
+    this.send(frame);
+    this.#isOver = true;
+    this.#controller.close();
+  }
+
+  /** Breaks the stream off and drops what waits, which `end` would keep until it is read. */
+  cut(): void {
+    this.#isOver = true;
+    this.#controller.error(new BrokenOffError("The reader takes nothing"));
+  }
+
+  async #sendWhenRead(reading: Promise<ReplayPage>): Promise<void> {
+    let page;
+    try {
+      page = await reading;
+    } catch (error) {
+      if (this.#isOver) return;
+      if (error instanceof LogUnavailableError) return this.#hub.sendAway(this);
+      this.#isOver = true;
+      this.#hub.leave(this);
+      throw error;
+    }
+    return this.#sendPiece(page);
+  }
+
+  /** Sends a piece of a page; resolves when it is time for the next. */
+  #sendPiece(page: ReplayPage): Promise<void> {
+    if (this.#isOver) return nextTurn();
+    const { bytes, cursor, isLast } = page;
+    const isOnly = this.#cursor === undefined && isLast;
+    const end = isOnly
+      ? frameEnd(bytes, this.#pageSent, this.#pageSent + PIECE_BYTES)
+      : bytes.length;
+    this.send(bytes.subarray(this.#pageSent, end));
+    if (end < bytes.length) {
+      this.#page = page;
+      this.#pageSent = end;
+      return nextTurn();
+    }
+    this.#cursor = cursor;
+    this.#page = undefined;
+    this.#pageSent = 0;
+    if (!isLast || !this.#hub.goLive(this)) return nextTurn();
+    return new Promise((resolve) => this.#resume = resolve);
+  }
+}
+
+/** Where the last frame ends that fits between `from` and `max`; if none does, where the first ends. */
+function frameEnd(frames: Uint8Array, from: number, max: number): number {
+  if (max >= frames.length) return frames.length;
+  const isEnd = (at: number) => frames[at - 1] === LINE_FEED && frames[at - 2] === LINE_FEED;
+  for (let end = max; end > from; end--) if (isEnd(end)) return end;
+  let end = max;
+  while (!isEnd(end)) end++;
+  return end;
+}
+
+let turn: Promise<void> | undefined;
+
+/** The next turn of the event loop; the same promise for all that wait for it. */
+function nextTurn(): Promise<void> {
+  return turn ??= new Promise((resolve) =>
+    setImmediate(() => {
+      turn = undefined;
+      resolve();
+    })
+  );
+}
