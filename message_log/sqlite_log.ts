@@ -23,10 +23,10 @@ import { type Participant, SqliteStore, toLogError } from "./sqlite_store.ts";
  */
 const PAGE_SIZE = 64;
 /**
- * A page has no more than this many characters, unless its only message is longer:
- * it is what a reader that takes nothing holds.
+ * A page has no more than this many bytes, unless its only message is longer: a
+ * reader that takes nothing may keep a page of its own from being freed.
  */
-const PAGE_LENGTH = 32 * 1024;
+const PAGE_BYTES = 16 * 1024;
 /** Messages that are no longer kept are deleted this many at a time. */
 const TRIM_SIZE = 500;
 
@@ -42,7 +42,8 @@ const STATEMENTS = {
   insert: "INSERT INTO messages (seq, ms, key, json) VALUES (?, ?, ?, ?)",
   byKey: "SELECT seq, ms, json FROM messages WHERE key = ?",
   dropKey: "UPDATE messages SET key = NULL WHERE seq = ?",
-  forward: `SELECT seq, ms, json FROM messages WHERE seq >= ? AND seq < ?
+  forward:
+    `SELECT seq, ms, json, octet_length(json) AS bytes FROM messages WHERE seq >= ? AND seq < ?
             ORDER BY seq LIMIT ${PAGE_SIZE}`,
   backward: "SELECT seq FROM messages WHERE seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?",
   msOf: "SELECT ms FROM messages WHERE seq = ?",
@@ -230,12 +231,12 @@ export class SqliteLog implements MessageLog, Participant {
   #readRun(from: number, end: number, boundary: number): LogPage & { readonly missed: number } {
     const entries: LogEntry[] = [];
     let first = from;
-    let length = 0;
+    let size = 0;
     for (const row of this.#statements.forward.iterate(from, end) as Iterable<unknown>) {
-      const { seq, json } = row as Row;
-      length += json.length;
+      const { seq, bytes } = row as Row & { readonly bytes: number };
+      size += bytes;
       if (entries.length === 0) first = seq;
-      else if (seq !== first + entries.length || seq >= boundary || length > PAGE_LENGTH) break;
+      else if (seq !== first + entries.length || seq >= boundary || size > PAGE_BYTES) break;
       entries.push(toEntry(row as Row));
     }
     const logEnd = `${this.#lastMs}-${this.#last}`;

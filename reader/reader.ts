@@ -5,6 +5,7 @@
  */
 
 import { LogUnavailableError, type Start } from "../message_log/message_log.ts";
+import { nextTurn, PIECE_BYTES } from "./piece.ts";
 import type { Replay, ReplayPage } from "./replay.ts";
 
 /**
@@ -13,11 +14,8 @@ import type { Replay, ReplayPage } from "./replay.ts";
  */
 export const STREAM_BUFFER = new ByteLengthQueuingStrategy({ highWaterMark: 64 * 1024 });
 
-/**
- * A newcomer that needs only one page gets it in pieces of about this size, one a turn:
- * a connection keeps a buffer as large as its largest write for as long as it is open.
- */
-const PIECE_BYTES = 2048;
+/** Most readers ever need one page only, and their connections stay open for long. */
+const NEWCOMER_PIECE_BYTES = 2048;
 /** A body that nothing has been taken of for this many heartbeats is broken off. */
 export const MAX_IDLE_HEARTBEATS = 2;
 const LINE_FEED = 0x0a;
@@ -44,8 +42,7 @@ export class BrokenOffError extends Error {
  *
  * - **Exactness.** The reader gets a run of the log without a gap, a repeat or a
  *   change of order, from where it starts to where it ends; if that is impossible,
- *   a `gap` event says so at that point. Each chunk is a number of whole frames, so
- *   that a stream that ends, ends after a frame.
+ *   a `gap` event says so at that point. A stream that is ended ends after a frame.
  * - **Bounds.** It is given the next page or chunk only while it has room. When it
  *   has none, nothing is queued for it: it reads on from the log once it has.
  * - **Release.** A stream that is cancelled or broken leaves the hub at once.
@@ -132,9 +129,13 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     return this.#idleHeartbeats >= MAX_IDLE_HEARTBEATS;
   }
 
-  /** Ends the stream after what waits, with a last frame. */
+  /** Ends the stream after what waits and the frame that it is getting, with a last frame. */
   end(frame: Uint8Array): void {
     if (this.#isOver) return;
+    if (this.#page) {
+      const { bytes } = this.#page;
+      this.send(bytes.subarray(this.#pageSent, frameEnd(bytes, this.#pageSent)));
+    }
     this.send(frame);
     this.#isOver = true;
     this.#controller.close();
@@ -165,9 +166,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     if (this.#isOver) return nextTurn();
     const { bytes, cursor, isLast } = page;
     const isOnly = this.#cursor === undefined && isLast;
-    const end = isOnly
-      ? frameEnd(bytes, this.#pageSent, this.#pageSent + PIECE_BYTES)
-      : bytes.length;
+    const end = this.#pageSent + (isOnly ? NEWCOMER_PIECE_BYTES : PIECE_BYTES);
     this.send(bytes.subarray(this.#pageSent, end));
     if (end < bytes.length) {
       this.#page = page;
@@ -182,24 +181,9 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   }
 }
 
-/** Where the last frame ends that fits between `from` and `max`; if none does, where the first ends. */
-function frameEnd(frames: Uint8Array, from: number, max: number): number {
-  if (max >= frames.length) return frames.length;
+/** Where the frame ends that some bytes are sent of; there if it is whole. */
+function frameEnd(frames: Uint8Array, sent: number): number {
   const isEnd = (at: number) => frames[at - 1] === LINE_FEED && frames[at - 2] === LINE_FEED;
-  for (let end = max; end > from; end--) if (isEnd(end)) return end;
-  let end = max;
-  while (!isEnd(end)) end++;
-  return end;
-}
-
-let turn: Promise<void> | undefined;
-
-/** The next turn of the event loop; the same promise for all that wait for it. */
-function nextTurn(): Promise<void> {
-  return turn ??= new Promise((resolve) =>
-    setImmediate(() => {
-      turn = undefined;
-      resolve();
-    })
-  );
+  while (sent > 0 && !isEnd(sent)) sent++;
+  return sent;
 }

@@ -6,6 +6,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import { compareIds, parseId } from "../chat_message.ts";
 import type { LogPage, MessageLog, Range } from "../message_log/message_log.ts";
+import { nextTurn, PIECE_BYTES } from "../reader/piece.ts";
 import { BrokenOffError, MAX_IDLE_HEARTBEATS } from "../reader/reader.ts";
 import { HttpError } from "./http_error.ts";
 import { readStart } from "./start.ts";
@@ -51,21 +52,23 @@ function readRange({ request, url }: Visit): Range {
   );
 }
 
-/** A range as a JSON array: each page is read when the client has taken the one before it. */
+/** A range as a JSON array: each page is read once the client has taken the one before it. */
 class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   readonly #encoder = new TextEncoder();
   readonly #options: HistoryOptions;
   /** The range ends here, whatever is appended later. */
   readonly #end: string;
   #page: LogPage;
-  #isFirst = true;
-  #isCancelled = false;
+  /** What has yet to be sent of the page. */
+  #rest: Uint8Array;
+  #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(firstPage: LogPage, options: HistoryOptions) {
     this.#page = firstPage;
     this.#end = firstPage.end;
     this.#options = options;
+    this.#rest = this.#encode("[");
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
@@ -77,26 +80,34 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     clearTimeout(this.#timer);
-    if (!this.#isFirst) {
-      this.#page = await this.#options.log.read({ since: this.#page.cursor });
-      if (this.#page.missed !== 0) {
-        throw new BrokenOffError("The history has lost its next message");
-      }
-    }
-    if (this.#isCancelled) return;
-    const { entries, cursor } = this.#page;
-    const isLast = compareIds(cursor, this.#end) >= 0;
-    const json = entries.filter(({ id }) => !isLast || compareIds(id, this.#end) <= 0)
-      .map(({ json }) => json).join(",\n");
-    const separator = this.#isFirst ? "[" : json && ",\n";
-    controller.enqueue(this.#encoder.encode(`${separator}${json}${isLast ? "]\n" : ""}`));
-    this.#isFirst = false;
-    if (isLast) controller.close();
+    if (this.#rest.length === 0) await this.#readOn();
+    else await nextTurn();
+    if (this.#isOver) return;
+    controller.enqueue(this.#rest.subarray(0, PIECE_BYTES));
+    this.#rest = this.#rest.subarray(PIECE_BYTES);
+    if (this.#rest.length === 0 && this.#isLast) controller.close();
     else this.start(controller);
   }
 
   cancel(): void {
-    this.#isCancelled = true;
+    this.#isOver = true;
     clearTimeout(this.#timer);
+  }
+
+  get #isLast(): boolean {
+    return compareIds(this.#page.cursor, this.#end) >= 0;
+  }
+
+  async #readOn(): Promise<void> {
+    this.#page = await this.#options.log.read({ since: this.#page.cursor });
+    if (this.#page.missed !== 0) throw new BrokenOffError("The history has lost its next message");
+    this.#rest = this.#encode(",\n");
+  }
+
+  /** The page without what was appended after the end; brackets around the whole. */
+  #encode(opening: string): Uint8Array {
+    const entries = this.#page.entries.filter(({ id }) => compareIds(id, this.#end) <= 0);
+    const json = entries.map(({ json }) => json).join(",\n");
+    return this.#encoder.encode(`${opening}${json}${this.#isLast ? "]\n" : ""}`);
   }
 }
