@@ -33,7 +33,7 @@ export function momentOf(date: Date): Pick<ChatMessage, "timestamp" | "time"> {
   return { timestamp: date.toTimeString().slice(0, 8), time: date.toISOString() };
 }
 
-/** The parts of an id; undefined for a text that is none. */
+/** The parts of an id; undefined if the text is not an id. */
 export function parseId(id: string): { ms: number; seq: number } | undefined {
   const [, ms, seq] = /^(\d{1,15})-(\d{1,15})$/.exec(id) ?? [];
   return ms === undefined ? undefined : { ms: Number(ms), seq: Number(seq) };
