@@ -43,11 +43,10 @@ export type Handler = (
 
 /** The application, as a function from request to response. */
 export async function createHandler({ room, config }: HandlerOptions): Promise<Handler> {
-  const history = { log: room.log, heartbeatMs: config.heartbeat * 1000 };
   const chat = new Map<string, Route>([
     [
       "GET",
-      (visit) => isJson(visit.request) ? sendHistory(visit, history) : openStream(visit, room),
+      (visit) => isJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room),
     ],
     ["POST", ({ request }) => postMessage(request, room.log, config)],
   ]);

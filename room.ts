@@ -3,7 +3,7 @@
 import { ChatHub } from "./chat_hub.ts";
 import type { MessageLog, Start } from "./message_log/message_log.ts";
 import { Reader, STREAM_BUFFER } from "./reader/reader.ts";
-import { Replay } from "./reader/replay.ts";
+import { Replay, toFrames, toJson } from "./reader/replay.ts";
 
 /** Options for {@linkcode Room}. */
 export interface RoomOptions {
@@ -15,11 +15,16 @@ export interface RoomOptions {
 export class Room implements AsyncDisposable {
   readonly log: MessageLog;
   readonly hub: ChatHub;
+  readonly heartbeatMs: number;
+  /** The log's pages as JSON. */
+  readonly history: Replay;
   readonly #replay: Replay;
 
   constructor(log: MessageLog, { heartbeatMs }: RoomOptions) {
     this.log = log;
-    this.#replay = new Replay(log);
+    this.heartbeatMs = heartbeatMs;
+    this.history = new Replay(log, toJson);
+    this.#replay = new Replay(log, toFrames);
     this.hub = new ChatHub({ log, heartbeatMs });
   }
 
@@ -31,6 +36,7 @@ export class Room implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.hub.close();
     this.#replay[Symbol.dispose]();
+    this.history[Symbol.dispose]();
     await this.log[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
 import { openMessageLog } from "../message_log/open.ts";
-import { Replay } from "./replay.ts";
+import { Replay, toFrames } from "./replay.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -20,7 +20,7 @@ function fakeLog(read: (range: Range) => LogPage) {
 
 Deno.test("Replay.read() reads a page once, and again when the log has grown", async () => {
   await using log = await openMessageLog("memory:", { keep: 100 });
-  using replay = new Replay(log);
+  using replay = new Replay(log, toFrames);
   await log.append({ nickname: "ann", message: "one" });
   const page = await replay.read({ latest: 50 });
   assert(replay.read({ latest: 50 }) === page);
@@ -38,7 +38,7 @@ Deno.test("Replay.read() keeps no page that was being read when the log grew", a
       await isOpen;
       return page;
     },
-  });
+  }, toFrames);
   const reading = replay.read({ latest: 50 });
   assert(replay.read({ latest: 50 }) === reading);
   await log.append({ nickname: "ann", message: "meanwhile" });
@@ -47,14 +47,14 @@ Deno.test("Replay.read() keeps no page that was being read when the log grew", a
   assertStringIncludes(text((await replay.read({ latest: 50 })).bytes), '"meanwhile"');
 });
 
-Deno.test("Replay.read() keeps full pages, and no more of them than 16 MiB", async () => {
+Deno.test("Replay.read() keeps full pages, and no more of them than 8 MiB", async () => {
   const reads: unknown[] = [];
-  const entry = { id: "1-1", json: JSON.stringify({ message: "x".repeat(5 * 1024 * 1024) }) };
+  const entry = { id: "1-1", json: JSON.stringify({ message: "x".repeat(2.5 * 1024 * 1024) }) };
   const { log, grow } = fakeLog((range) => {
     reads.push(range);
     return { entries: [entry], missed: 0, cursor: entry.id, end: "9-9", hasOlder: false };
   });
-  using replay = new Replay(log);
+  using replay = new Replay(log, toFrames);
   for (const since of ["1-1", "1-2", "1-3", "1-1", "1-4", "1-4", "1-1"]) {
     await replay.read({ since });
     grow();
@@ -66,7 +66,7 @@ Deno.test("Replay no longer follows its log once it is disposed of", () => {
   const { log, listeners } = fakeLog(() => {
     throw new Error("nobody reads");
   });
-  const replay = new Replay(log);
+  const replay = new Replay(log, toFrames);
   assertEquals(listeners.size, 1);
   replay[Symbol.dispose]();
   assertEquals(listeners.size, 0);

@@ -5,21 +5,17 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { compareIds, parseId } from "../chat_message.ts";
-import type { LogPage, MessageLog, Range } from "../message_log/message_log.ts";
+import type { LogPage, Range } from "../message_log/message_log.ts";
 import { nextTurn, PIECE_BYTES } from "../reader/piece.ts";
 import { BrokenOffError, MAX_IDLE_HEARTBEATS } from "../reader/reader.ts";
+import { toJson } from "../reader/replay.ts";
+import type { Room } from "../room.ts";
 import { HttpError } from "./http_error.ts";
 import { readStart } from "./start.ts";
 import type { Visit } from "./visit.ts";
 
 /** `?before=` responds with this many messages. */
 const BEFORE_COUNT = 50;
-
-/** Options for {@linkcode sendHistory}. */
-export interface HistoryOptions {
-  readonly log: Pick<MessageLog, "read">;
-  readonly heartbeatMs: number;
-}
 
 /**
  * `GET /chat` with `Accept: application/json`: the messages a reader would get
@@ -30,15 +26,15 @@ export interface HistoryOptions {
  * @throws {HttpError} 400 for a `since` or `before` that is malformed.
  * @throws {LogUnavailableError} If the log can't be read.
  */
-export async function sendHistory(visit: Visit, options: HistoryOptions): Promise<Response> {
-  const page = await options.log.read(readRange(visit));
+export async function sendHistory(visit: Visit, room: Room): Promise<Response> {
+  const page = await room.log.read(readRange(visit));
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
   if (page.missed !== 0) headers.set("chat-gap", String(page.missed ?? "unknown"));
   const [oldest] = page.entries;
   if (oldest && page.hasOlder) headers.set("link", `<?before=${oldest.id}>; rel="prev"`);
   const body = visit.request.method === "HEAD"
     ? null
-    : new ReadableStream(new HistoryBody(page, options), { highWaterMark: 0 });
+    : new ReadableStream(new HistoryBody(page, room), { highWaterMark: 0 });
   return new Response(body, { headers });
 }
 
@@ -55,33 +51,34 @@ function readRange({ request, url }: Visit): Range {
 /** A range as a JSON array: each page is read once the client has taken the one before it. */
 class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   readonly #encoder = new TextEncoder();
-  readonly #options: HistoryOptions;
+  readonly #room: Room;
   /** The range ends here, whatever is appended later. */
   readonly #end: string;
-  #page: LogPage;
-  /** What has yet to be sent of the page. */
+  /** The id of the last message of the page that is being sent, and what is left of the page. */
+  #cursor: string;
   #rest: Uint8Array;
   #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(firstPage: LogPage, options: HistoryOptions) {
-    this.#page = firstPage;
+  constructor(firstPage: LogPage, room: Room) {
+    this.#room = room;
     this.#end = firstPage.end;
-    this.#options = options;
-    this.#rest = this.#encode("[");
+    this.#cursor = firstPage.cursor;
+    const rows = toJson(this.#untilEnd(firstPage)).slice(",\n".length);
+    this.#rest = this.#encoder.encode(`[${rows}${this.#isLast ? "]\n" : ""}`);
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#timer = setTimeout(
       () => controller.error(new BrokenOffError("Nobody reads the history")),
-      this.#options.heartbeatMs * MAX_IDLE_HEARTBEATS,
+      this.#room.heartbeatMs * MAX_IDLE_HEARTBEATS,
     );
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     clearTimeout(this.#timer);
+    await nextTurn();
     if (this.#rest.length === 0) await this.#readOn();
-    else await nextTurn();
     if (this.#isOver) return;
     controller.enqueue(this.#rest.subarray(0, PIECE_BYTES));
     this.#rest = this.#rest.subarray(PIECE_BYTES);
@@ -95,19 +92,23 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   get #isLast(): boolean {
-    return compareIds(this.#page.cursor, this.#end) >= 0;
+    return compareIds(this.#cursor, this.#end) >= 0;
   }
 
   async #readOn(): Promise<void> {
-    this.#page = await this.#options.log.read({ since: this.#page.cursor });
-    if (this.#page.missed !== 0) throw new BrokenOffError("The history has lost its next message");
-    this.#rest = this.#encode(",\n");
+    const range = { since: this.#cursor };
+    const shared = await this.#room.history.read(range);
+    this.#cursor = shared.cursor;
+    // The last page may have grown since; it is encoded without what was appended.
+    const last = this.#isLast ? await this.#room.log.read(range) : undefined;
+    if ((last ?? shared).missed !== 0) {
+      throw new BrokenOffError("The history has lost its next message");
+    }
+    this.#rest = last ? this.#encoder.encode(`${toJson(this.#untilEnd(last))}]\n`) : shared.bytes;
   }
 
-  /** The page without what was appended after the end; brackets around the whole. */
-  #encode(opening: string): Uint8Array {
-    const entries = this.#page.entries.filter(({ id }) => compareIds(id, this.#end) <= 0);
-    const json = entries.map(({ json }) => json).join(",\n");
-    return this.#encoder.encode(`${opening}${json}${this.#isLast ? "]\n" : ""}`);
+  #untilEnd(page: LogPage): LogPage {
+    const entries = page.entries.filter(({ id }) => compareIds(id, this.#end) <= 0);
+    return { ...page, entries };
   }
 }
