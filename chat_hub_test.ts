@@ -137,7 +137,7 @@ Deno.test("ChatHub.join() gives every reader a retry of its own, first of all", 
   assertEquals(delays.size, 1000);
 });
 
-Deno.test("ChatHub.join() replays the last messages, then tells the number online", async () => {
+Deno.test("ChatHub.join() replays the last messages, then the number of readers", async () => {
   await using room = await openRoom();
   const ids = await room.post(...Array.from({ length: 60 }, (_, n) => `${n}`));
   const reader = room.join();
@@ -179,7 +179,7 @@ Deno.test("ChatHub.join() says what can't be continued, before the replay", asyn
   }
 });
 
-Deno.test("ChatHub gives a reader that stalls no further page, and nothing to the others late", async () => {
+Deno.test("ChatHub gives a reader that stalls no further page, and the others theirs in time", async () => {
   await using room = await openRoom();
   const text = "x".repeat(1000);
   await room.post(...Array.from({ length: 10_000 }, (_, n) => `${n} ${text}`));
@@ -379,7 +379,7 @@ Deno.test(
 );
 
 Deno.test(
-  "ChatHub tells the number of readers at most once a second, and the last one always",
+  "ChatHub announces the number of readers at most once a second, and the last one always",
   withFakeTime(async (tick) => {
     await using room = await openRoom();
     const reader = await room.joinLive();
@@ -423,13 +423,13 @@ Deno.test(
 );
 
 Deno.test(
-  "ChatHub sends events that become due while a fan-out is going out, after it",
+  "ChatHub sends events that become due during a fan-out after it",
   withFakeTime(async (tick) => {
     await using room = await openRoom();
     const reader = await room.joinLive();
     for (let n = 0; n < 199; n++) room.open();
     const last = await room.joinLive();
-    await room.post("to the first, and in later turns to the others");
+    await room.post("to the first now, to the others in later turns");
     await reader.nextMessage();
     tick(HEARTBEAT_MS);
     tick(EVENT_DELAY_MS);

@@ -31,16 +31,16 @@ export interface ConformanceOptions {
 }
 
 /** Where the logs of one test are kept. */
-export interface LogPlace extends AsyncDisposable {
-  /** Opens the log at this place: an empty one the first time, then the same again. */
+export interface LogStorage extends AsyncDisposable {
+  /** Opens the log: an empty one the first time, then the same again. */
   open(options: ConformanceOptions): Promise<MessageLog> | MessageLog;
 }
 
-/** What the suite is to know of a log. */
+/** What the suite needs to know about a log. */
 export interface ConformanceSubject {
   readonly name: string;
-  /** A place where nothing is yet. */
-  newPlace(): Promise<LogPlace> | LogPlace;
+  /** Storage with nothing in it yet. */
+  newStorage(): Promise<LogStorage> | LogStorage;
   /** The tests can't run here. */
   readonly ignore?: boolean;
   /** What was appended is there when the log is opened again. */
@@ -48,22 +48,22 @@ export interface ConformanceSubject {
 }
 
 /** Registers the suite for a log. */
-export function testMessageLog({ name, newPlace, ignore, survives }: ConformanceSubject): void {
+export function testMessageLog({ name, newStorage, ignore, survives }: ConformanceSubject): void {
   /** A test with a log of its own that keeps 1,000 messages. */
   function test(law: string, run: (log: MessageLog) => Promise<void>): void {
-    testPlace(law, async (place) => {
-      await using log = await place.open({ keep: 1000 });
+    testStorage(law, async (storage) => {
+      await using log = await storage.open({ keep: 1000 });
       await run(log);
     });
   }
-  function testPlace(law: string, run: (place: LogPlace) => Promise<void>): void {
+  function testStorage(law: string, run: (storage: LogStorage) => Promise<void>): void {
     Deno.test(`${name} ${law}`, { ignore }, async () => {
-      await using place = await newPlace();
-      await run(place);
+      await using storage = await newStorage();
+      await run(storage);
     });
   }
 
-  test("append() answers with the message and its id", async (log) => {
+  test("append() resolves with the message and its id", async (log) => {
     const { entry, repeated } = await log.append({ nickname: "ann", message: "hi" });
     assertEquals(repeated, false);
     assertMatch(entry.id, /^\d{13}-\d+$/);
@@ -73,61 +73,64 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     assert(!entry.json.includes("\n"));
   });
 
-  test("keeps messages in the order of appending, with rising ids", async (log) => {
+  test("keeps messages in the order of appending, with increasing ids", async (log) => {
     const appended = await appendAll(log, 300);
     const { entries } = await readAll(log);
     assertEquals(entries, appended);
-    assertRising(entries);
+    assertIncreasing(entries);
   });
 
-  testPlace("gives rising ids also when the clock steps back", async (place) => {
+  testStorage("gives increasing ids when the clock steps back, too", async (storage) => {
     let time = Date.UTC(2026, 10, 23);
-    await using log = await place.open({ keep: 1000, now: () => time });
+    await using log = await storage.open({ keep: 1000, now: () => time });
     const before = await appendAll(log, 3);
     time -= 3_600_000;
     const after = await appendAll(log, 3);
-    assertRising([...before, ...after]);
+    assertIncreasing([...before, ...after]);
   });
 
   if (survives) {
-    testPlace("goes on where it ended, also when the clock stepped back", async (place) => {
-      const time = Date.UTC(2026, 10, 23);
-      let before: LogEntry[];
-      {
-        await using log = await place.open({
-          keep: 1000,
-          now: () => time,
-        });
-        before = await appendAll(log, 3);
-      }
-      await using log = await place.open({ keep: 1000, now: () => time - 3_600_000 });
-      const after = await appendAll(log, 3);
-      const { entries, missed } = await readAll(log);
-      assertEquals(entries, [...before, ...after]);
-      assertEquals(missed, 0);
-      assertRising(entries);
-    });
+    testStorage(
+      "continues where it ended when it is opened again, even if the clock stepped back",
+      async (storage) => {
+        const time = Date.UTC(2026, 10, 23);
+        let before: LogEntry[];
+        {
+          await using log = await storage.open({
+            keep: 1000,
+            now: () => time,
+          });
+          before = await appendAll(log, 3);
+        }
+        await using log = await storage.open({ keep: 1000, now: () => time - 3_600_000 });
+        const after = await appendAll(log, 3);
+        const { entries, missed } = await readAll(log);
+        assertEquals(entries, [...before, ...after]);
+        assertEquals(missed, 0);
+        assertIncreasing(entries);
+      },
+    );
   }
 
-  test("tells subscribers of each message once, in order, after it can be read", async (log) => {
-    const told: LogEntry[] = [];
+  test("calls subscribers with each message once, in order, after it can be read", async (log) => {
+    const emitted: LogEntry[] = [];
     const read: Promise<LogPage>[] = [];
     using _subscription = log.subscribe((batch) => {
-      told.push(...batch);
+      emitted.push(...batch);
       read.push(log.read({ latest: 1 }));
     });
     const appended = [...await appendAll(log, 20), ...await appendAll(log, 20)];
-    await until(() => told.length === appended.length);
-    assertEquals(told, appended);
+    await until(() => emitted.length === appended.length);
+    assertEquals(emitted, appended);
     for (const page of await Promise.all(read)) assertEquals(page.entries.length, 1);
   });
 
-  test("tells nobody who has unsubscribed", async (log) => {
-    let told = 0;
-    const subscription = log.subscribe(() => told++);
+  test("calls nobody who has unsubscribed", async (log) => {
+    let calls = 0;
+    const subscription = log.subscribe(() => calls++);
     subscription[Symbol.dispose]();
     await appendAll(log, 1);
-    assertEquals(told, 0);
+    assertEquals(calls, 0);
   });
 
   test("makes one batch of what is appended in one turn", async (log) => {
@@ -192,8 +195,8 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     assertEquals((await log.read({ before: "0-0", count: 50 })).entries, []);
   });
 
-  testPlace("keeps the last messages and tells how many were missed", async (place) => {
-    await using log = await place.open({ keep: 10 });
+  testStorage("keeps the last messages and says how many were missed", async (storage) => {
+    await using log = await storage.open({ keep: 10 });
     const appended = await appendAll(log, 100);
     assertEquals((await readAll(log, { latest: 1000 })).entries, appended.slice(-10));
     assertEquals((await readAll(log)).entries, appended.slice(-10));
@@ -223,8 +226,8 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     }
   });
 
-  testPlace("refuses what is appended once it is disposed of", async (place) => {
-    const log = await place.open({ keep: 1000 });
+  testStorage("refuses what is appended once it is disposed of", async (storage) => {
+    const log = await storage.open({ keep: 1000 });
     await log[Symbol.asyncDispose]();
     await assertRejects(() => append(log, "too late"), LogUnavailableError);
     await assertRejects(() => log.read({ latest: 1 }), LogUnavailableError);
@@ -271,8 +274,8 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     assertEquals((await readAll(log)).entries, [entry]);
   });
 
-  testPlace("forgets a key with its message", async (place) => {
-    await using log = await place.open({ keep: 10 });
+  testStorage("forgets a key with its message", async (storage) => {
+    await using log = await storage.open({ keep: 10 });
     const first = await log.append({ nickname: "ann", message: "hi", key: "k" });
     await appendAll(log, 10);
     const second = await log.append({ nickname: "ann", message: "ho", key: "k" });
@@ -282,14 +285,14 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
   });
 
   if (survives) {
-    testPlace("remembers keys when it is opened again", async (place) => {
+    testStorage("remembers keys when it is opened again", async (storage) => {
       const post = { nickname: "ann", message: "hi", key: "k" };
       let first: LogEntry;
       {
-        await using log = await place.open({ keep: 1000 });
+        await using log = await storage.open({ keep: 1000 });
         first = (await log.append(post)).entry;
       }
-      await using log = await place.open({ keep: 1000 });
+      await using log = await storage.open({ keep: 1000 });
       assertEquals(await log.append(post), { entry: first, repeated: true });
     });
   }
@@ -309,16 +312,16 @@ export function testMessageLog({ name, newPlace, ignore, survives }: Conformance
     assertEquals(messages, texts);
   });
 
-  testPlace("answers what was appended before it is disposed of", async (place) => {
-    const log = await place.open({ keep: 1000 });
+  testStorage("answers what was appended before it is disposed of", async (storage) => {
+    const log = await storage.open({ keep: 1000 });
     const appending = append(log, "last words");
     await log[Symbol.asyncDispose]();
     assertMatch((await appending).id, /-/);
   });
 
-  testPlace("gives readers that join while others post an exact run", async (place) => {
+  testStorage("gives readers that join while others post an exact run", async (storage) => {
     const keep = 5000;
-    const log = await place.open({ keep });
+    const log = await storage.open({ keep });
     await using room = new Room(log, { heartbeatMs: 60_000 });
     await appendAll(log, 500);
     const transcripts: Promise<string[]>[] = [];
@@ -354,7 +357,7 @@ async function append(log: MessageLog, message: string): Promise<LogEntry> {
   return (await log.append({ nickname: "ann", message })).entry;
 }
 
-/** Appends so many messages, some in one turn and some in turns of their own. */
+/** Appends `count` messages, some in one turn and some in turns of their own. */
 async function appendAll(log: MessageLog, count: number): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
   while (entries.length < count) {
@@ -378,7 +381,7 @@ async function readAll(log: MessageLog, range: Range = { since: undefined }) {
   }
 }
 
-function assertRising(entries: readonly LogEntry[]): void {
+function assertIncreasing(entries: readonly LogEntry[]): void {
   for (const [n, { id }] of entries.entries()) {
     if (n > 0) assertLess(compareIds(entries[n - 1].id, id), 0, `${entries[n - 1].id} ${id}`);
   }

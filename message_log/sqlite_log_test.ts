@@ -21,7 +21,7 @@ const ignore = state !== "granted";
 testMessageLog({
   name: "memory:",
   survives: false,
-  newPlace: () => ({
+  newStorage: () => ({
     open: (options) => SqliteLog.open(":memory:", options),
     [Symbol.asyncDispose]: async () => {},
   }),
@@ -31,7 +31,7 @@ testMessageLog({
   name: "sqlite:",
   survives: true,
   ignore,
-  async newPlace() {
+  async newStorage() {
     const folder = await newFolder();
     return {
       open: (options) => SqliteLog.open(`${folder.path}/chat.db`, options),
