@@ -1,38 +1,8 @@
 /** The HTTP contract, route by route: the handler is called with a request. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { parseConfig } from "./config.ts";
-import { createHandler, type Handler } from "./main.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
-import { openMessageLog } from "./message_log/open.ts";
-import { Room } from "./room.ts";
-import { EventReader } from "./tests/event_reader.ts";
-
-const ORIGIN = "http://localhost:4567";
-
-/** A room of its own for a test, with the flags given. */
-async function openRoom(...flags: string[]) {
-  const config = parseConfig(flags, () => undefined);
-  const log = await openMessageLog("memory:", config);
-  const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
-  const handler = await createHandler({ room, config });
-  const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
-  return {
-    room,
-    log,
-    hub: room.hub,
-    ask,
-    post: (body: BodyInit, headers: HeadersInit = {}) =>
-      ask("/chat", { method: "POST", body, headers }),
-    read: async (path = "/chat", headers: HeadersInit = {}) =>
-      new EventReader(await ask(path, { headers })),
-    [Symbol.asyncDispose]: () => room[Symbol.asyncDispose](),
-  };
-}
-
-function form(fields: Record<string, string>): URLSearchParams {
-  return new URLSearchParams(fields);
-}
+import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
 
 /** Replaces a method until it is disposed of. */
 function replaced<Name extends string>(
@@ -43,18 +13,6 @@ function replaced<Name extends string>(
   const original = object[name];
   object[name] = method;
   return { [Symbol.dispose]: () => void (object[name] = original) };
-}
-
-/** Checks a refusal to the letter of RFC 9457 and returns its detail. */
-async function assertProblem(response: Response, status: number, field?: string): Promise<string> {
-  assertEquals(response.status, status);
-  assertEquals(response.headers.get("content-type"), "application/problem+json");
-  const problem = await response.json();
-  assertEquals(problem.status, status);
-  assertEquals(problem.field, field);
-  assertMatch(problem.title, /^[A-Z]/);
-  assertMatch(problem.detail, /^[A-Z/].+\.$/s);
-  return problem.detail;
 }
 
 Deno.test("GET / is the page, and every file it names is there", async () => {
@@ -666,8 +624,7 @@ Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal"
 
 Deno.test("a request whose URL cannot be parsed is refused, not a 500", async () => {
   await using room = await openRoom();
-  const ask: Handler = await createHandler({ room: room.room, config: parseConfig([], () => "") });
   const request = new Request(ORIGIN);
   Object.defineProperty(request, "url", { value: "http://[/chat" });
-  await assertProblem(await ask(request), 400);
+  await assertProblem(await room.handler(request), 400);
 });
