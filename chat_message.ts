@@ -28,6 +28,14 @@ export interface ChatMessage {
   readonly time: string;
 }
 
+/**
+ * A message as one line of JSON, also for clients that end lines where Unicode
+ * does, at U+2028 and U+2029.
+ */
+export function messageJson(message: ChatMessage): string {
+  return JSON.stringify(message).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+}
+
 /** A moment, as messages have it: those taken together share it. */
 export function momentOf(date: Date): Pick<ChatMessage, "timestamp" | "time"> {
   return { timestamp: date.toTimeString().slice(0, 8), time: date.toISOString() };

@@ -5,7 +5,7 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import { type ChatMessage, momentOf, parseId, type Post } from "../chat_message.ts";
+import { type ChatMessage, messageJson, momentOf, parseId, type Post } from "../chat_message.ts";
 import {
   type Appended,
   KeyConflictError,
@@ -170,7 +170,7 @@ export class SqliteLog implements MessageLog, Participant {
       const seq = this.#last + batch.length + 1;
       const id = `${ms}-${seq}`;
       const { nickname, message } = post;
-      const json = JSON.stringify({ id, nickname, message, ...moment } satisfies ChatMessage);
+      const json = messageJson({ id, nickname, message, ...moment });
       this.#statements.insert.run(seq, ms, post.key ?? null, json);
       const entry = { id, json };
       batch.push(entry);
