@@ -6,13 +6,13 @@
  * `POST /chat` takes one. docs/protocol.md has the contract.
  */
 
-import { accepts } from "@std/http/negotiation";
 import { STATUS_CODE } from "@std/http/status";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
 import type { MessageLog } from "./message_log/message_log.ts";
 import { openMessageLog } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Room } from "./room.ts";
+import { isNavigation, wantsJson } from "./routes/accept.ts";
 import { SECURITY_HEADERS } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
@@ -46,7 +46,7 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
   const chat = new Map<string, Route>([
     [
       "GET",
-      (visit) => isJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room),
+      (visit) => wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room),
     ],
     ["POST", ({ request }) => postMessage(request, room.log, config)],
   ]);
@@ -62,7 +62,7 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
   return async (request, info) => {
     const start = performance.now();
     const address = info?.remoteAddr.hostname;
-    const response = await respond(request, address).catch(onError);
+    const response = await respond(request, address).catch((error) => onError(error, request));
     for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
@@ -70,12 +70,6 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
     }
     return response;
   };
-}
-
-function isJson(request: Request): boolean {
-  // What an EventSource says: thousands that return at once need no negotiation.
-  if (request.headers.get("accept") === "text/event-stream") return false;
-  return accepts(request, "text/event-stream", "application/json") === "application/json";
 }
 
 /** `POST /chat`: body → post → log. The log tells the hub, so posting never waits for readers. */
@@ -91,19 +85,12 @@ async function postMessage(request: Request, log: MessageLog, config: Config): P
   });
 }
 
-/** Whether a browser submits the form itself. Some tell only at trustworthy addresses. */
-function isNavigation(request: Request): boolean {
-  const mode = request.headers.get("sec-fetch-mode");
-  if (mode) return mode === "navigate";
-  return accepts(request, "application/json", "text/html") === "text/html";
-}
-
 /** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */
-function onError(error: unknown): Response {
+function onError(error: unknown, request?: Request): Response {
   if (error instanceof BrokenOffError) return new Response();
   const refusal = toHttpError(error);
   if (refusal.status >= 500) console.error(requestError(error));
-  return refusal.toResponse();
+  return refusal.toResponse(request);
 }
 
 /** Listens until SIGINT or SIGTERM, then ends every stream and stops. */

@@ -4,6 +4,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { LogUnavailableError } from "./message_log/message_log.ts";
 import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
 
+/** What a browser says of a form or a link that a person uses. */
+const NAVIGATION = { "sec-fetch-mode": "navigate" };
+
 /** Replaces a method until it is disposed of. */
 function replaced<Name extends string>(
   object: Record<Name, unknown>,
@@ -118,10 +121,14 @@ Deno.test("every response carries the security headers", async () => {
     await room.ask("/nothing"),
     await room.ask("/chat", { method: "DELETE" }),
     await room.post(form({ message: "hi" })),
-    await room.post(form({ message: "hi" }), { accept: "text/html" }),
+    await room.post(form({ message: "hi" }), NAVIGATION),
     await room.post("hi", { "content-type": "text/plain" }),
+    await room.post("hi", { "content-type": "text/plain", ...NAVIGATION }),
   ];
-  assertEquals(responses.map(({ status }) => status), [200, 304, 200, 404, 405, 201, 303, 415]);
+  assertEquals(
+    responses.map(({ status }) => status),
+    [200, 304, 200, 404, 405, 201, 303, 415, 415],
+  );
   for (const { headers, body } of responses) {
     const policy = headers.get("content-security-policy")!;
     assertStringIncludes(policy, "default-src 'none'");
@@ -157,6 +164,24 @@ Deno.test("a method that a path does not take is a 405 that says which it takes"
     const response = await room.ask(path, { method });
     assertEquals(response.headers.get("allow"), allow);
     assertStringIncludes(await assertProblem(response, 405), allow);
+  }
+});
+
+Deno.test("a browser that is refused shows a page with the reason and the way back", async () => {
+  await using room = await openRoom();
+  const refused = [
+    await room.post(form({ message: " " }), NAVIGATION),
+    await room.post(form({ message: "hi" }), { ...NAVIGATION, origin: "https://a.example" }),
+    await room.ask("/<nothing>", { headers: NAVIGATION }),
+    await room.ask("/chat?since=<b>", { headers: NAVIGATION }),
+  ];
+  const reasons = ["is empty", "--allow-origin", "/%3Cnothing%3E", "&lt;b&gt;"];
+  for (const [n, response] of refused.entries()) {
+    assertEquals(response.status, [422, 403, 404, 400][n]);
+    assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+    const html = await response.text();
+    assertStringIncludes(html, reasons[n]);
+    assertStringIncludes(html, '<a href=".">Back to the chat</a>');
   }
 });
 
@@ -328,7 +353,7 @@ Deno.test("POST /chat answers a browser's plain form with a redirect to the page
   const accept = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
   const cases: [headers: HeadersInit, status: number][] = [
     [{ accept }, 303],
-    [{ accept, "sec-fetch-mode": "navigate" }, 303],
+    [{ accept, ...NAVIGATION }, 303],
     [{ accept, "sec-fetch-mode": "cors" }, 201],
     [{ accept: "*/*" }, 201],
   ];
@@ -411,8 +436,8 @@ Deno.test("POST /chat takes a post with the same key once", async () => {
     assertEquals(await repeat.json(), message);
   }
   const conflict = await room.post(form({ message: "other text", key: "k1" }));
-  assertStringIncludes(await assertProblem(conflict, 422, "key"), "another text");
-  const plain = await room.post(form({ ...fields, key: "k1" }), { accept: "text/html" });
+  assertStringIncludes(await assertProblem(conflict, 422, "key"), "different message");
+  const plain = await room.post(form({ ...fields, key: "k1" }), NAVIGATION);
   assertEquals(plain.status, 303);
   assertEquals((await room.log.read({ latest: 50 })).entries.length, 1);
 });

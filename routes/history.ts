@@ -10,7 +10,7 @@ import { nextTurn, PIECE_BYTES } from "../reader/piece.ts";
 import { BrokenOffError, MAX_IDLE_HEARTBEATS } from "../reader/reader.ts";
 import { toJson } from "../reader/replay.ts";
 import type { Room } from "../room.ts";
-import { HttpError } from "./http_error.ts";
+import { excerpt, HttpError } from "./http_error.ts";
 import { readStart } from "./start.ts";
 import type { Visit } from "./visit.ts";
 
@@ -44,7 +44,7 @@ function readRange({ request, url }: Visit): Range {
   if (parseId(before)) return { before, count: BEFORE_COUNT };
   throw new HttpError(
     STATUS_CODE.BadRequest,
-    `The parameter "before" must be the id of a message, received "${before}".`,
+    `The parameter "before" must be the id of a message, received "${excerpt(before)}".`,
   );
 }
 

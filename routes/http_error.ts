@@ -1,16 +1,20 @@
 /**
  * What a request can be refused with. A refusal is thrown as an
  * {@linkcode HttpError} wherever it is found and becomes a response in one
- * place; its text tells the person what to change.
+ * place; its text says what to change.
  */
 
 import { type ErrorStatus, STATUS_CODE, STATUS_TEXT } from "@std/http/status";
 import { KeyConflictError, LogUnavailableError } from "../message_log/message_log.ts";
+import { isNavigation } from "./accept.ts";
+import { escapeHtml } from "./page.ts";
 
-/** After this time a client may try a log again that could not be used. */
+/** `Retry-After` when the log is unavailable. */
 const LOG_RETRY_S = 5;
+/** Longest text of a request that a refusal repeats, in Unicode code points. */
+const MAX_EXCERPT_LENGTH = 100;
 
-/** What goes with a refusal beside its status and sentence. */
+/** What goes with a refusal besides its status and sentence. */
 export interface HttpErrorOptions {
   /** The field of the posted body that the problem is about. */
   readonly field?: string;
@@ -30,33 +34,62 @@ export class HttpError extends Error {
 
   /**
    * The refusal as `application/problem+json` (RFC 9457), with `field` as an
-   * extension member where one field is to blame.
+   * extension member where one field is to blame; as a small page where a
+   * browser is to show it.
    */
-  toResponse(): Response {
+  toResponse(request?: Request): Response {
     const { status, message } = this;
     const { field, headers } = this.#options;
-    const problem = { type: "about:blank", title: STATUS_TEXT[status], status, detail: message };
-    return new Response(`${JSON.stringify({ ...problem, field })}\n`, {
+    const title = STATUS_TEXT[status];
+    const isPage = request !== undefined && isNavigation(request);
+    const problem = { type: "about:blank", title, status, detail: message, field };
+    return new Response(isPage ? toHtml(request, title, message) : `${JSON.stringify(problem)}\n`, {
       status,
-      headers: { ...headers, "content-type": "application/problem+json" },
+      headers: {
+        ...headers,
+        "cache-control": "no-store",
+        "content-type": isPage ? "text/html; charset=utf-8" : "application/problem+json",
+      },
     });
   }
 }
 
-/** The refusal that an error amounts to; 500 for one that should not be. */
+/** Text of a request as a refusal repeats it: its beginning, where it is long. */
+export function excerpt(text: string): string {
+  const start = [...text.slice(0, 2 * MAX_EXCERPT_LENGTH + 2)];
+  return start.length > MAX_EXCERPT_LENGTH
+    ? `${start.slice(0, MAX_EXCERPT_LENGTH).join("")}…`
+    : text;
+}
+
+function toHtml(request: Request, title: string, detail: string): string {
+  // Relative, since a proxy may have put the chat under a path.
+  const depth = (URL.parse(request.url)?.pathname.split("/").length ?? 0) - 2;
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<h1>${title}</h1>
+<p>${escapeHtml(detail)}</p>
+<p><a href="${"../".repeat(Math.max(depth, 0)) || "."}">Back to the chat</a></p>
+`;
+}
+
+/** Maps an error to a refusal; an unexpected one becomes a 500. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (error instanceof KeyConflictError) {
     return new HttpError(
       STATUS_CODE.UnprocessableEntity,
-      'The field "key" belongs to a message with another text; give every message its own.',
+      'The field "key" was already used for a different message; use a new key for each message.',
       { field: "key" },
     );
   }
   if (error instanceof LogUnavailableError) {
     return new HttpError(
       STATUS_CODE.ServiceUnavailable,
-      "The server can't use its message log just now; nothing was stored. Try again later.",
+      "The server can't use its message log at the moment; nothing was stored. Try again later.",
       { headers: { "retry-after": String(LOG_RETRY_S) } },
     );
   }

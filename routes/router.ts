@@ -1,7 +1,7 @@
 /** Which function answers which path and method. */
 
 import { STATUS_CODE } from "@std/http/status";
-import { HttpError } from "./http_error.ts";
+import { excerpt, HttpError } from "./http_error.ts";
 import type { Visit } from "./visit.ts";
 
 /** Answers a visit to one path with one method. */
@@ -22,7 +22,7 @@ export async function dispatch(visit: Visit, routes: Routes): Promise<Response> 
   if (!methods) {
     throw new HttpError(
       STATUS_CODE.NotFound,
-      `There is nothing at ${path}; the page is at / and its messages at /chat.`,
+      `There is nothing at ${excerpt(path)}; the page is at / and its messages at /chat.`,
     );
   }
   const route = methods.get(method === "HEAD" ? "GET" : method);
@@ -30,7 +30,7 @@ export async function dispatch(visit: Visit, routes: Routes): Promise<Response> 
   const allow = [...methods.keys()].join(", ").replace("GET", "GET, HEAD");
   throw new HttpError(
     STATUS_CODE.MethodNotAllowed,
-    `${path} does not take ${method}; use ${allow}.`,
+    `${excerpt(path)} does not take ${excerpt(method)}; use ${allow}.`,
     { headers: { allow } },
   );
 }

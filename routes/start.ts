@@ -3,7 +3,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import { parseId } from "../chat_message.ts";
 import type { Start } from "../message_log/message_log.ts";
-import { HttpError } from "./http_error.ts";
+import { excerpt, HttpError } from "./http_error.ts";
 
 /** What a newcomer gets. */
 const LATEST_COUNT = 50;
@@ -28,6 +28,6 @@ export function readStart(request: Request, url: URL): Start {
   if (parseId(since)) return { since };
   throw new HttpError(
     STATUS_CODE.BadRequest,
-    `The parameter "since" must be the id of a message, all or none, received "${since}".`,
+    `The parameter "since" must be the id of a message, all or none, received "${excerpt(since)}".`,
   );
 }
