@@ -6,18 +6,16 @@
  * `POST /chat` takes one. docs/protocol.md has the contract.
  */
 
-import { STATUS_CODE } from "@std/http/status";
 import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
-import type { MessageLog } from "./message_log/message_log.ts";
 import { openMessageLog } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Room } from "./room.ts";
-import { isNavigation, wantsJson } from "./routes/accept.ts";
+import { wantsJson } from "./routes/accept.ts";
 import { SECURITY_HEADERS } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { loadPage, servePageFile } from "./routes/page.ts";
-import { readPost } from "./routes/post.ts";
+import { postMessage } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit } from "./routes/visit.ts";
@@ -48,7 +46,10 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
       "GET",
       (visit) => wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room),
     ],
-    ["POST", ({ request }) => postMessage(request, room.log, config)],
+    ["POST", ({ request }) => {
+      checkOrigin(request, config.allowOrigin);
+      return postMessage(request, room.log);
+    }],
   ]);
   if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
@@ -70,19 +71,6 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
     }
     return response;
   };
-}
-
-/** `POST /chat`: body → post → log. The log tells the hub, so posting never waits for readers. */
-async function postMessage(request: Request, log: MessageLog, config: Config): Promise<Response> {
-  checkOrigin(request, config.allowOrigin);
-  const { entry, repeated } = await log.append(await readPost(request));
-  if (isNavigation(request)) {
-    return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location: "/" } });
-  }
-  return new Response(`${entry.json}\n`, {
-    status: repeated ? STATUS_CODE.OK : STATUS_CODE.Created,
-    headers: { "content-type": "application/json" },
-  });
 }
 
 /** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */

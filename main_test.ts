@@ -334,7 +334,7 @@ Deno.test("POST /chat reads forms, multipart forms and JSON alike", async () => 
   for (const [name, value] of Object.entries(fields)) multipart.set(name, value);
   const bodies: [BodyInit, HeadersInit][] = [
     [form(fields), {}],
-    [form(fields).toString(), { "content-type": "Application/X-WWW-Form-Urlencoded; charset=x" }],
+    [form(fields).toString(), { "content-type": "Application/X-WWW-Form-Urlencoded" }],
     [multipart, {}],
     [JSON.stringify(fields), { "content-type": "application/json" }],
     [JSON.stringify(fields), { "content-type": "application/json; charset=utf-8" }],
@@ -360,7 +360,11 @@ Deno.test("POST /chat answers a browser's plain form with a redirect to the page
   for (const [headers, status] of cases) {
     const response = await room.post(form({ message: String(status) }), headers);
     assertEquals(response.status, status);
-    assertEquals(response.headers.get("location"), status === 303 ? "/" : null);
+    const location = response.headers.get("location");
+    assertEquals(
+      location && new URL(location, "http://x/a/chat").href,
+      status === 303 ? "http://x/a/" : null,
+    );
     assertEquals((await ann.nextMessage()).message, String(status));
   }
 });
@@ -405,6 +409,8 @@ Deno.test("POST /chat normalises text at the edge", async () => {
     [{ message: "hi", nickname: "a\u0000b" }, { nickname: "ab" }],
     [{ message: "hi", nickname: "" }, { nickname: "anonymous" }],
     [{ message: "hi", nickname: " \u200b " }, { nickname: "anonymous" }],
+    [{ message: "hi", nickname: "\u2800\uffa0" }, { nickname: "anonymous" }],
+    [{ message: `a${"\u0316".repeat(40)}b` }, { message: `a${"\u0316".repeat(30)}b` }],
     [{ message: "hi", nickname: null }, { nickname: "anonymous" }],
     [{ message: "hi" }, { nickname: "anonymous" }],
   ];
@@ -475,13 +481,11 @@ Deno.test("POST /chat refuses a field it can't take and names it", async () => {
   const cases: [body: BodyInit, field: string, detail: string, headers?: HeadersInit][] = [
     [form({ nickname: "ann" }), "message", "is empty"],
     [form({ message: " \r\n\u0000\u200b " }), "message", "is empty"],
+    [form({ message: "\u2800\u3164\u{1d159}" }), "message", "is empty"],
     ["", "message", "is empty", { "content-type": "application/x-www-form-urlencoded" }],
-    ["&".repeat(65_000), "message", "is empty", {
-      "content-type": "application/x-www-form-urlencoded",
-    }],
-    [form({ message: "x".repeat(4001) }), "message", "4,001 characters; the most is 4,000"],
-    [form({ message: "hi", nickname: "n".repeat(41) }), "nickname", "the most is 40"],
-    [form({ message: "hi", key: "k".repeat(101) }), "key", "the most is 100"],
+    [form({ message: "x".repeat(4001) }), "message", "4001 characters; send at most 4000"],
+    [form({ message: "hi", nickname: "n".repeat(41) }), "nickname", "at most 40"],
+    [form({ message: "hi", key: "k".repeat(101) }), "key", "at most 100"],
     ['{"message": "hi", "key": 7}', "key", "is not text", json],
     ['{"message": 7}', "message", "is not text", json],
     ['{"message": "hi", "nickname": ["ann"]}', "nickname", "is not text", json],
@@ -500,7 +504,7 @@ Deno.test("POST /chat refuses a field it can't take and names it", async () => {
 Deno.test("POST /chat takes broken percent-encoding for what it says", async () => {
   await using room = await openRoom();
   const type = { "content-type": "application/x-www-form-urlencoded" };
-  for (const [body, text] of [["message=100%", "100%"], ["message=%zz%41%ff", "%zzA\ufffd"]]) {
+  for (const [body, text] of [["message=100%", "100%"], ["message=%zz%41%f", "%zzA%f"]]) {
     const response = await room.post(body, type);
     assertEquals(response.status, 201);
     assertEquals((await response.json()).message, text);
@@ -551,14 +555,17 @@ Deno.test("POST /chat refuses a body over 64 KiB, announced or not", async () =>
     "64 KiB",
   );
   let pulled = 0;
+  let isCancelled = false;
   const endless = new ReadableStream<Uint8Array>({
     pull(controller) {
       pulled += 1024;
       controller.enqueue(new Uint8Array(1024).fill(0x61));
     },
+    cancel: () => void (isCancelled = true),
   });
   await assertProblem(await room.post(endless, { "content-type": type }), 413);
   assert(pulled < 70 * 1024, `read ${pulled} bytes`);
+  assert(isCancelled);
   const longest = "message=hi&pad=".padEnd(64 * 1024, "x");
   assertEquals((await room.post(longest, { "content-type": type })).status, 201);
 });
