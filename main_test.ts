@@ -217,7 +217,7 @@ Deno.test("GET /chat streams a posted message to every reader", async () => {
   assertEquals(await ben.nextMessage(), message);
 });
 
-Deno.test("GET /chat continues after Last-Event-ID, before since, before the last 50", async () => {
+Deno.test("GET /chat continues after the cursor in the header, else in a parameter, else at since", async () => {
   await using room = await openRoom();
   const ids: string[] = [];
   for (let n = 0; n < 60; n++) {
@@ -229,6 +229,13 @@ Deno.test("GET /chat continues after Last-Event-ID, before since, before the las
     ["/chat?since=all", {}, "0"],
     [`/chat?since=${ids[2]}`, {}, "3"],
     [`/chat?since=${ids[2]}`, { "last-event-id": ids[40] }, "41"],
+    [`/chat?lastEventId=${ids[40]}&since=${ids[2]}`, {}, "41"],
+    [`/chat?last_event_id=${ids[40]}&since=all`, {}, "41"],
+    [`/chat?since=none&Last-Event-ID=${ids[40]}`, {}, "41"],
+    [`/chat?Last-Event-ID=${ids[2]}&last_event_id=${ids[4]}&lastEventId=${ids[6]}`, {}, "7"],
+    [`/chat?Last-Event-ID=${ids[2]}&last_event_id=${ids[4]}`, {}, "5"],
+    [`/chat?lastEventId=${ids[2]}`, { "last-event-id": ids[40] }, "41"],
+    [`/chat?lastEventId=&since=${ids[2]}`, { "last-event-id": "" }, "3"],
     ["/chat?since=none", {}, "new"],
     [`/chat?since=${ids[59]}`, {}, "new"],
   ];
@@ -251,6 +258,8 @@ Deno.test("GET /chat tells of a gap where the cursor is too old, unknown or malf
     ["/chat?since=1-1", {}, null],
     ["/chat", { "last-event-id": "42" }, null],
     ["/chat?since=nonsense", { "last-event-id": "\u00fc" }, null],
+    ["/chat?lastEventId=42&since=all", {}, null],
+    [`/chat?lastEventId=${id}`, {}, 4],
   ];
   for (const [path, headers, missed] of cases) {
     await using reader = await room.read(path, headers);
@@ -260,7 +269,7 @@ Deno.test("GET /chat tells of a gap where the cursor is too old, unknown or malf
   }
 });
 
-Deno.test("GET /chat refuses a since or before that is none", async () => {
+Deno.test("GET /chat refuses a malformed since or before, and a before for the stream", async () => {
   await using room = await openRoom();
   for (const since of ["", "latest", "1", "1-", "-1-1", "1-1 ", "1e3-0", "1-1-1"]) {
     const response = await room.ask(`/chat?since=${encodeURIComponent(since)}`);
@@ -269,6 +278,10 @@ Deno.test("GET /chat refuses a since or before that is none", async () => {
   const headers = { accept: "application/json" };
   const response = await room.ask("/chat?before=all", { headers });
   assertStringIncludes(await assertProblem(response, 400), "before");
+  for (const accept of ["*/*", "text/event-stream"]) {
+    const streamed = await room.ask("/chat?before=1-1", { headers: { accept } });
+    assertStringIncludes(await assertProblem(streamed, 400), "Accept: application/json");
+  }
 });
 
 Deno.test("GET /chat as JSON is the history, with the same since", async () => {
