@@ -20,7 +20,7 @@ import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit } from "./routes/visit.ts";
 import { greeting, requestError, requestLine, startError } from "./terminal.ts";
-import { checkOrigin, preflight, setCorsHeaders } from "./visitor_guard/origin.ts";
+import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
 const TCP_BACKLOG = 4096;
@@ -42,16 +42,15 @@ export type Handler = (
 /** The application, as a function from request to response. */
 export async function createHandler({ room, config }: HandlerOptions): Promise<Handler> {
   const chat = new Map<string, Route>([
-    [
-      "GET",
-      (visit) => wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room),
-    ],
+    ["GET", (visit) => {
+      checkOrigin(visit.request, config.allowOrigin);
+      return wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room);
+    }],
     ["POST", ({ request }) => {
       checkOrigin(request, config.allowOrigin);
       return postMessage(request, room.log);
     }],
   ]);
-  if (config.allowOrigin.length > 0) chat.set("OPTIONS", preflight);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
   for (const [path, file] of await loadPage(config)) {
     routes.set(path, new Map([["GET", ({ request }) => servePageFile(request, file)]]));

@@ -124,10 +124,11 @@ Deno.test("every response carries the security headers", async () => {
     await room.post(form({ message: "hi" }), NAVIGATION),
     await room.post("hi", { "content-type": "text/plain" }),
     await room.post("hi", { "content-type": "text/plain", ...NAVIGATION }),
+    await room.ask("/", { method: "OPTIONS" }),
   ];
   assertEquals(
     responses.map(({ status }) => status),
-    [200, 304, 200, 404, 405, 201, 303, 415, 415],
+    [200, 304, 200, 404, 405, 201, 303, 415, 415, 204],
   );
   for (const { headers, body } of responses) {
     const policy = headers.get("content-security-policy")!;
@@ -136,6 +137,8 @@ Deno.test("every response carries the security headers", async () => {
     assert(!policy.includes("unsafe"));
     assertEquals(headers.get("x-content-type-options"), "nosniff");
     assertEquals(headers.get("referrer-policy"), "same-origin");
+    assertEquals(headers.get("cross-origin-resource-policy"), "same-origin");
+    assertEquals(headers.get("cross-origin-opener-policy"), "same-origin");
     await body?.cancel();
   }
 });
@@ -155,16 +158,28 @@ Deno.test("HEAD answers as GET does, without a body and without a reader", async
 Deno.test("a method that a path does not take is a 405 that says which it takes", async () => {
   await using room = await openRoom();
   const cases = [
-    ["/chat", "DELETE", "GET, HEAD, POST"],
-    ["/chat", "OPTIONS", "GET, HEAD, POST"],
-    ["/chat", "constructor", "GET, HEAD, POST"],
-    ["/", "POST", "GET, HEAD"],
+    ["/chat", "DELETE", "GET, HEAD, POST, OPTIONS"],
+    ["/chat", "constructor", "GET, HEAD, POST, OPTIONS"],
+    ["/", "POST", "GET, HEAD, OPTIONS"],
   ];
   for (const [path, method, allow] of cases) {
     const response = await room.ask(path, { method });
     assertEquals(response.headers.get("allow"), allow);
     assertStringIncludes(await assertProblem(response, 405), allow);
   }
+});
+
+Deno.test("OPTIONS says which methods a path takes, as load balancers ask", async () => {
+  await using room = await openRoom();
+  for (
+    const [path, allow] of [["/", "GET, HEAD, OPTIONS"], ["/chat", "GET, HEAD, POST, OPTIONS"]]
+  ) {
+    const response = await room.ask(path, { method: "OPTIONS" });
+    assertEquals(response.status, 204);
+    assertEquals(response.headers.get("allow"), allow);
+    assertEquals(response.headers.get("access-control-allow-methods"), null);
+  }
+  await assertProblem(await room.ask("/nothing", { method: "OPTIONS" }), 404);
 });
 
 Deno.test("a browser that is refused shows a page with the reason and the way back", async () => {
@@ -192,6 +207,7 @@ Deno.test("GET /chat is a stream that no proxy may hold back", async () => {
   assertEquals(headers.get("content-type"), "text/event-stream; charset=utf-8");
   assertEquals(headers.get("cache-control"), "no-cache, no-transform");
   assertEquals(headers.get("x-accel-buffering"), "no");
+  assertEquals(headers.get("vary"), "accept");
   await body!.cancel();
 });
 
@@ -291,6 +307,8 @@ Deno.test("GET /chat as JSON is the history, with the same since", async () => {
     const response = await room.ask(`/chat${query}`, { headers });
     assertEquals(response.status, 200);
     assertEquals(response.headers.get("content-type"), "application/json");
+    assertEquals(response.headers.get("cache-control"), "no-store");
+    assertEquals(response.headers.get("vary"), "accept");
     const messages: { message: string }[] = await response.json();
     return {
       texts: messages.map(({ message }) => message),
@@ -618,6 +636,7 @@ Deno.test("POST /chat refuses pages of other sites", async () => {
     { origin: ORIGIN },
     { origin: "https://localhost:4567" },
     { origin: "https://example.com", host: "EXAMPLE.com:443" },
+    { origin: "http://chat.test", "x-forwarded-host": "chat.test" },
   ];
   for (const headers of welcome) {
     const response = await room.post(form({ message: "hi" }), {
@@ -638,10 +657,14 @@ Deno.test("--allow-origin lets the pages it names read and post, and no others",
   assertEquals(posted.headers.get("vary"), "origin");
   const stream = await room.ask("/chat", { headers });
   assertEquals(stream.headers.get("access-control-allow-origin"), origin);
+  assertEquals(stream.headers.get("vary"), "accept, origin");
   const preflight = await room.ask("/chat", { method: "OPTIONS", headers });
   assertEquals(preflight.status, 204);
   assertEquals(preflight.headers.get("access-control-allow-origin"), origin);
-  assertStringIncludes(preflight.headers.get("access-control-allow-methods")!, "POST");
+  assertEquals(
+    preflight.headers.get("access-control-allow-methods"),
+    "GET, HEAD, POST, OPTIONS",
+  );
   assertStringIncludes(preflight.headers.get("access-control-allow-headers")!, "content-type");
 
   const other = { origin: "https://c.example", "sec-fetch-site": "cross-site" };
@@ -649,12 +672,29 @@ Deno.test("--allow-origin lets the pages it names read and post, and no others",
   assertEquals(refused.headers.get("access-control-allow-origin"), null);
   assertEquals(refused.headers.get("vary"), "origin");
   await assertProblem(refused, 403);
+  const unasked = await room.ask("/chat", { method: "OPTIONS", headers: other });
+  assertEquals(unasked.headers.get("access-control-allow-methods"), null);
 });
 
-Deno.test("without --allow-origin no page of another site may read", async () => {
+Deno.test("GET /chat refuses pages of other sites before they count as readers", async () => {
   await using room = await openRoom();
-  const response = await room.ask("/chat", { headers: { origin: "https://a.example" } });
-  assertEquals(response.headers.get("access-control-allow-origin"), null);
+  const site = { "sec-fetch-site": "cross-site" };
+  const refused: HeadersInit[] = [
+    { ...site, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" },
+    { ...site, "sec-fetch-mode": "cors", origin: "https://a.example" },
+    { origin: "https://a.example" },
+    { ...site, accept: "application/json" },
+  ];
+  for (const headers of refused) {
+    const response = await room.ask("/chat", { headers });
+    assertEquals(response.headers.get("access-control-allow-origin"), null);
+    assertStringIncludes(await assertProblem(response, 403), "may not read");
+  }
+  assertEquals(room.hub.readers, 0);
+  const link = { ...site, ...NAVIGATION, "sec-fetch-dest": "document" };
+  const response = await room.ask("/chat", { headers: link });
+  assertEquals(response.status, 200);
+  await response.body!.cancel();
 });
 
 Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal", async () => {

@@ -10,6 +10,10 @@ export const SECURITY_HEADERS: readonly (readonly [name: string, value: string])
   ["x-content-type-options", "nosniff"],
   // Not no-referrer: with it browsers send "Origin: null" with the page's own plain form.
   ["referrer-policy", "same-origin"],
+  // No other site's page embeds a response or keeps a handle on the page's window. Neither concerns
+  // those that --allow-origin names: they read by CORS, which the resource policy leaves alone.
+  ["cross-origin-resource-policy", "same-origin"],
+  ["cross-origin-opener-policy", "same-origin"],
 ];
 
 /** On the stream. */
@@ -18,4 +22,5 @@ export const STREAM_HEADERS = {
   // no-transform: a proxy that compresses would hold messages back.
   "cache-control": "no-cache, no-transform",
   "x-accel-buffering": "no",
+  vary: "accept",
 };

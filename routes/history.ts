@@ -28,7 +28,11 @@ const BEFORE_COUNT = 50;
  */
 export async function sendHistory(visit: Visit, room: Room): Promise<Response> {
   const page = await room.log.read(readRange(visit));
-  const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
+  const headers = new Headers({
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    vary: "accept",
+  });
   if (page.missed !== 0) headers.set("chat-gap", String(page.missed ?? "unknown"));
   const [oldest] = page.entries;
   if (oldest && page.hasOlder) headers.set("link", `<?before=${oldest.id}>; rel="prev"`);

@@ -7,7 +7,7 @@ import type { Visit } from "./visit.ts";
 /** Answers a visit to one path with one method. */
 export type Route = (visit: Visit) => Response | Promise<Response>;
 
-/** Routes by path, then by method. A `GET` answers `HEAD` as well. */
+/** Routes by path, then by method. A `GET` answers `HEAD` as well, every path `OPTIONS`. */
 export type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>;
 
 /**
@@ -27,7 +27,11 @@ export async function dispatch(visit: Visit, routes: Routes): Promise<Response> 
   }
   const route = methods.get(method === "HEAD" ? "GET" : method);
   if (route) return await route(visit);
-  const allow = [...methods.keys()].join(", ").replace("GET", "GET, HEAD");
+  const allow = [...methods.keys(), "OPTIONS"].join(", ").replace("GET", "GET, HEAD");
+  // Load balancers ask so whether a server is alive, and browsers what another site may do.
+  if (method === "OPTIONS") {
+    return new Response(null, { status: STATUS_CODE.NoContent, headers: { allow } });
+  }
   throw new HttpError(
     STATUS_CODE.MethodNotAllowed,
     `${excerpt(path)} does not take ${excerpt(method)}; use ${allow}.`,

@@ -1,69 +1,75 @@
 /**
- * Who may post from a browser. A form can be posted to any site by any page, so
- * a post that a browser sends from another site is refused unless
- * `--allow-origin` names that site; those it names get the CORS headers to read
- * and post. Programs other than browsers say nothing of an origin and are let in.
+ * Which sites' pages may read and post. Any page can make a browser post a form to
+ * any site, or fetch from it without seeing the response, so what a browser sends
+ * for another site's page is refused unless `--allow-origin` names that site;
+ * those it names get the CORS headers to read and post. Programs other than
+ * browsers send no `Origin` and are let in.
  */
 
 import { STATUS_CODE } from "@std/http/status";
-import { HttpError } from "../routes/http_error.ts";
+import { excerpt, HttpError } from "../routes/http_error.ts";
 
 /** How long a browser may remember the answer to a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 86_400;
 
 /**
- * Refuses a post from a page of another site.
+ * Refuses what a browser sends for a page of another site, except for a person
+ * who follows a link from there.
  *
  * `Sec-Fetch-Site` decides where a browser sends it; it does so only to
- * trustworthy addresses (HTTPS and localhost), so elsewhere `Origin` is
- * compared with the address that the request was sent to. The schemes may
- * differ: behind a proxy that ends TLS they do.
+ * trustworthy origins (HTTPS and localhost), so elsewhere `Origin` is
+ * compared with the host that the request was sent to. A proxy may have replaced
+ * that host and say so in `X-Forwarded-Host`, which no page can set for another site
+ * without a preflight. The schemes may differ: they do if a proxy ends TLS.
  *
  * @throws {HttpError} 403 that names the origin and the setting.
  */
-export function checkOrigin(request: Request, allowed: readonly string[]): void {
-  const origin = request.headers.get("origin");
+export function checkOrigin({ method, headers }: Request, allowed: readonly string[]): void {
+  const origin = headers.get("origin");
   if (origin && allowed.includes(origin)) return;
-  const site = request.headers.get("sec-fetch-site");
-  const isOwn = site
-    ? site === "same-origin" || site === "none"
-    : !origin || isSameHost(origin, request.headers.get("host"));
-  if (isOwn) return;
+  const site = headers.get("sec-fetch-site");
+  if (site === "same-origin" || site === "none") return;
+  if (!site && (!origin || isOwnHost(origin, headers))) return;
+  const isReading = method !== "POST";
+  if (isReading && headers.get("sec-fetch-dest") === "document") return;
+  const refusal = `A page of another site (${excerpt(origin ?? site ?? "")}) may not ${
+    isReading ? "read" : "post"
+  } here`;
   throw new HttpError(
     STATUS_CODE.Forbidden,
-    `A page of another site (${origin ?? site}) may not post here; ` +
-      "start the server with --allow-origin and that site's origin to let it.",
+    site
+      ? `${refusal}; start the server with --allow-origin and that site's origin to let it.`
+      : `${refusal}. If it is the chat's own page, a proxy has replaced Host with "${
+        excerpt(headers.get("host") ?? "")
+      }"; let it pass on Host with its port, or X-Forwarded-Host. ` +
+        "Otherwise start the server with --allow-origin and that site's origin.",
   );
 }
 
 /** Whether an origin is at the host that a request was sent to, by the origin's own scheme. */
-function isSameHost(origin: string, host: string | null): boolean {
+function isOwnHost(origin: string, headers: Headers): boolean {
   const from = URL.parse(origin);
-  return Boolean(from?.host) && from?.host === URL.parse(`${from?.protocol}//${host}`)?.host;
+  if (!from?.host) return false;
+  // Of several proxies the first has seen what the browser sent.
+  const [forwarded] = (headers.get("x-forwarded-host") ?? "").split(",", 1);
+  return [headers.get("host"), forwarded.trim()]
+    .some((host) => host && URL.parse(`${from.protocol}//${host}`)?.host === from.host);
 }
 
-/** Lets the page of an allowed origin read the answer; without such origins nothing changes. */
+/** Lets the page of an allowed origin read the answer, and ask before it posts. */
 export function setCorsHeaders(
   headers: Headers,
-  request: Request,
+  { method, headers: asked }: Request,
   allowed: readonly string[],
 ): void {
   if (allowed.length === 0) return;
   headers.append("vary", "origin");
-  const origin = request.headers.get("origin");
+  const origin = asked.get("origin");
   if (!origin || !allowed.includes(origin)) return;
   headers.set("access-control-allow-origin", origin);
-  headers.set("access-control-expose-headers", "accept-post, chat-gap, retry-after");
-}
-
-/** The answer to a browser that asks before it sends another site's request (Fetch, section 3.2.2). */
-export function preflight(): Response {
-  return new Response(null, {
-    status: STATUS_CODE.NoContent,
-    headers: {
-      "access-control-allow-methods": "GET, HEAD, POST",
-      "access-control-allow-headers": "content-type, idempotency-key, last-event-id",
-      "access-control-max-age": String(PREFLIGHT_MAX_AGE_S),
-    },
-  });
+  headers.set("access-control-expose-headers", "accept-post, chat-gap, link, retry-after");
+  if (method !== "OPTIONS") return;
+  headers.set("access-control-allow-methods", headers.get("allow") ?? "");
+  headers.set("access-control-allow-headers", "content-type, idempotency-key, last-event-id");
+  headers.set("access-control-max-age", String(PREFLIGHT_MAX_AGE_S));
 }
