@@ -182,6 +182,29 @@ Deno.test("OPTIONS says which methods a path takes, as load balancers ask", asyn
   await assertProblem(await room.ask("/nothing", { method: "OPTIONS" }), 404);
 });
 
+Deno.test("a refusal repeats only the beginning of what it refuses", async () => {
+  await using room = await openRoom();
+  const long = "x".repeat(1900);
+  const json = { accept: "application/json" };
+  const refused = [
+    await room.ask(`/${long}`),
+    await room.ask("/chat", { method: long }),
+    await room.ask(`/chat?since=${long}`),
+    await room.ask(`/chat?before=${long}`, { headers: json }),
+    await room.post("hi", { "content-type": `text/${long}` }),
+    await room.post("hi", { "content-type": `application/json; charset=${long.slice(0, 150)}` }),
+    await room.post("hi", { "content-type": `application/json; ${long.slice(0, 150)}` }),
+    await room.post(form({ message: "hi" }), { "content-encoding": long }),
+    await room.post(form({ message: "hi" }), { origin: `http://${long}` }),
+    await room.post(form({ message: "hi" }), { "sec-fetch-site": long }),
+  ];
+  for (const response of refused) {
+    const detail = await assertProblem(response, response.status);
+    assertMatch(detail, /x…/);
+    assert(detail.length < 400, detail);
+  }
+});
+
 Deno.test("a browser that is refused shows a page with the reason and the way back", async () => {
   await using room = await openRoom();
   const refused = [

@@ -36,6 +36,9 @@ export interface PageFile {
   readonly etag: string;
 }
 
+/** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
+const MAX_IF_NONE_MATCH_LENGTH = 1024;
+
 /** Of every line, and empty lines. */
 const INDENTATION = /^\s+/gm;
 
@@ -103,7 +106,8 @@ export async function loadPage(
 export function servePageFile(request: Request, { text, type, etag }: PageFile): Response {
   // no-cache: keep it, but ask before each use, so that a new version shows at once.
   const headers = { etag, "cache-control": "no-cache" };
-  return ifNoneMatch(request.headers.get("if-none-match"), etag)
+  const known = request.headers.get("if-none-match") ?? "";
+  return known.length > MAX_IF_NONE_MATCH_LENGTH || ifNoneMatch(known, etag)
     ? new Response(text, { headers: { ...headers, "content-type": type } })
     : new Response(null, { status: STATUS_CODE.NotModified, headers });
 }

@@ -3,6 +3,11 @@
 import { STATUS_CODE } from "@std/http/status";
 import { HttpError } from "./http_error.ts";
 
+/** Longest address of a request. All ours are short, and thousands of parameters take long to read. */
+const MAX_URL_LENGTH = 2048;
+/** A host and its port. Anything else in `Host` would become part of the path, which follows it. */
+const HOST = /^(\[[\da-f:.]+\]|[^\s/?#@:\\[\]]+)?(:\d*)?$/i;
+
 /** One request from one visitor. */
 export interface Visit {
   readonly request: Request;
@@ -15,10 +20,18 @@ export interface Visit {
 /**
  * The visit that a request makes.
  *
- * @throws {HttpError} 400 for a request whose address can't be parsed.
+ * @throws {HttpError} 400 for a request whose address can't be parsed, 414 for one
+ * whose address is too long.
  */
 export function toVisit(request: Request, address = "unknown"): Visit {
-  const url = URL.parse(request.url);
+  const { length } = request.url;
+  if (length > MAX_URL_LENGTH) {
+    throw new HttpError(
+      STATUS_CODE.URITooLong,
+      `The address has ${length} characters; send at most ${MAX_URL_LENGTH}.`,
+    );
+  }
+  const url = HOST.test(request.headers.get("host") ?? "") ? URL.parse(request.url) : null;
   if (url) return { request, url, address };
   throw new HttpError(
     STATUS_CODE.BadRequest,
