@@ -1,23 +1,14 @@
 /** The program as a user starts it, in a process of its own, with what it prints. */
 
-const MAIN = new URL("../main.ts", import.meta.url).href;
-const PERMISSIONS = [
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env=PORT,CHAT_*",
-  "--allow-sys=networkInterfaces",
-];
+import { join } from "node:path";
+import deno from "../deno.json" with { type: "json" };
 
-/** The command line that starts the program; flags go behind it. */
-export const COMMAND: readonly string[] = [
-  Deno.execPath(),
-  "run",
-  "--no-prompt",
-  "--v8-flags=--max-semi-space-size=4",
-  ...PERMISSIONS,
-  MAIN,
-];
+/** The command line of `deno task start`, for any working directory; flags follow it. */
+export const COMMAND: readonly string[] = deno.tasks.start.command.split(" ").map((part) =>
+  part === "deno"
+    ? Deno.execPath()
+    : part.replace(/[\w./]+\.(?:ts|lock)$/, (file) => join(import.meta.dirname!, "..", file))
+);
 
 /** How a process ended and what it printed. */
 export interface Ended {
@@ -29,8 +20,14 @@ export interface Ended {
 /** How a process is started. */
 export interface ProcessOptions {
   readonly env?: Record<string, string>;
+  /** Flags for Deno rather than for the chat. */
+  readonly denoFlags?: readonly string[];
   /** No file it writes may grow beyond this: further writes fail, as on a full disk. */
   readonly maxFileBytes?: number;
+  /** How many files it may have open, connections included. */
+  readonly maxOpenFiles?: number;
+  /** A file that its errors are written to. */
+  readonly errorFile?: string;
 }
 
 /** Runs the program until it ends by itself. */
@@ -116,18 +113,21 @@ export class ChatProcess implements AsyncDisposable {
   }
 }
 
-function command(flags: string[], { env, maxFileBytes }: ProcessOptions = {}): Deno.Command {
-  const [program, ...args] = maxFileBytes === undefined
-    ? COMMAND
+function command(flags: string[], options: ProcessOptions = {}): Deno.Command {
+  const { env, denoFlags = [], maxFileBytes, maxOpenFiles, errorFile } = options;
+  const setup = [
     // Without the trap the system would end the program at the limit instead of refusing to write.
-    : [
-      "bash",
-      "-c",
-      `trap '' XFSZ; ulimit -f ${maxFileBytes / 1024}; exec "$0" "$@"`,
-      ...COMMAND,
-    ];
+    ...maxFileBytes === undefined ? [] : ["trap '' XFSZ", `ulimit -f ${maxFileBytes / 1024}`],
+    ...maxOpenFiles === undefined ? [] : [`ulimit -n ${maxOpenFiles}`],
+    ...errorFile === undefined ? [] : [`exec 2> ${errorFile}`],
+  ];
+  const [deno, subcommand, ...rest] = COMMAND;
+  const [program, ...args] = [
+    ...setup.length > 0 ? ["bash", "-c", [...setup, 'exec "$0" "$@"'].join("; ")] : [],
+    ...[deno, subcommand, ...denoFlags, ...rest, ...flags],
+  ];
   return new Deno.Command(program, {
-    args: [...args, ...flags],
+    args,
     env: { NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",

@@ -54,6 +54,22 @@ Deno.test("a start that can't be is one clear line", { ignore }, async () => {
   }
 });
 
+Deno.test("a Deno that is too old says which one is needed", { ignore }, async () => {
+  await using folder = await newFolder();
+  const old = `${folder.path}/old.ts`;
+  for (const version of ["1.46.3", "2.8.3"]) {
+    const text = `Object.defineProperty(Deno, "version", { value: { deno: "${version}" } });`;
+    await Deno.writeTextFile(old, text);
+    const ended = await runToEnd(["--port", "0"], { denoFlags: [`--preload=${old}`] });
+    assertEquals(ended.code, 1);
+    assertStringIncludes(
+      ended.stderr,
+      `Cannot start: this is Deno ${version}, and the chat needs 2.9`,
+    );
+    assertEquals(ended.stderr.split("\n").length, 2);
+  }
+});
+
 Deno.test("--verbose logs requests and never what was said", { ignore }, async () => {
   await using chat = await ChatProcess.start(["--verbose"]);
   const url = `http://127.0.0.1:${chat.port}/chat`;
