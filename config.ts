@@ -1,8 +1,8 @@
 /**
  * Every setting of the server, once: its flag, its environment variable, its
- * default, what it takes and what `--help` says of it. {@linkcode parseConfig}
+ * default, the values it takes and its line in `--help`. {@linkcode parseConfig}
  * turns arguments and environment into one typed {@linkcode Config}; nothing
- * behind it looks at flags or variables again, and nothing checks a value twice.
+ * else looks at flags or variables, and no value is checked twice.
  */
 
 import { parseArgs } from "node:util";
@@ -12,15 +12,15 @@ import deno from "./deno.json" with { type: "json" };
 export const VERSION: string = deno.version;
 
 interface Setting<Value> {
-  /** Its environment variable, where that is not `CHAT_` and the flag's name. */
+  /** Its environment variable, if that is not `CHAT_` and the flag's name. */
   readonly env?: string;
-  /** What stands behind the flag in `--help`; none for a switch. */
+  /** What follows the flag in `--help`; absent for a switch. */
   readonly placeholder?: string;
   readonly default: Value;
-  /** The values it takes, as an error names them. */
+  /** The values it takes, in the words of an error. */
   readonly takes: string;
   readonly about: string;
-  /** Its value, or undefined if the text is none of those it takes. */
+  /** The parsed value, or undefined if the text is not accepted. */
   parse(text: string): Value | undefined;
 }
 
@@ -37,16 +37,17 @@ const SETTINGS = {
   hostname: {
     placeholder: "ADDRESS",
     default: "127.0.0.1",
-    takes: "an IP address or a host name",
+    takes: "an IP address or a host name without a port",
     about: "address to listen on; 0.0.0.0 to let others in",
-    parse: (text) => /^[\w.:%-]+$/.test(text) ? text : undefined,
+    parse: (text) => isHost(text) ? text : undefined,
   },
   messageLog: {
     placeholder: "URL",
     default: "sqlite:chat.db",
     takes: "sqlite:PATH or memory:",
-    about: "where messages are kept: sqlite:PATH, or memory: for not on disk",
-    parse: (text) => /^(memory:|sqlite:.+)$/.test(text) ? text : undefined,
+    about: "where messages are kept: sqlite:PATH, or memory: to keep nothing on disk",
+    // SQLite takes a path of ":memory:" for no file at all.
+    parse: (text) => /^(memory:|sqlite:[^:].*)$/.test(text) ? text : undefined,
   },
   keep: {
     placeholder: "N",
@@ -54,13 +55,6 @@ const SETTINGS = {
     takes: "a whole number from 1 to 10000000",
     about: "messages kept for resume and history",
     parse: wholeNumber(1, 10_000_000),
-  },
-  maxBuffer: {
-    placeholder: "BYTES",
-    default: 1024 * 1024,
-    takes: "a number of bytes from 65536 to 1073741824",
-    about: "bytes waiting for one reader before its stream is ended",
-    parse: wholeNumber(64 * 1024, 1024 ** 3),
   },
   heartbeat: {
     placeholder: "SECONDS",
@@ -72,7 +66,7 @@ const SETTINGS = {
   allowOrigin: {
     placeholder: "ORIGIN",
     default: [],
-    takes: "origins such as https://example.com, with a comma between two",
+    takes: "origins such as https://example.com, separated by commas",
     about: "another origin whose pages may read and post; repeatable",
     parse: origins,
   },
@@ -94,33 +88,41 @@ const SETTINGS = {
 type Settings = typeof SETTINGS;
 
 /** The settings of one run, all of them valid. */
-export type Config =
-  & {
-    readonly [Name in keyof Settings]: NonNullable<
-      ReturnType<Settings[Name]["parse"]>
-    >;
-  }
-  & {
-    /** Print {@linkcode HELP} and do nothing else. */
-    readonly help: boolean;
-    /** Print {@linkcode VERSION} and do nothing else. */
-    readonly version: boolean;
-  };
+export type Config = {
+  readonly [Name in keyof Settings]: NonNullable<ReturnType<Settings[Name]["parse"]>>;
+};
 
 /** A setting that can't be used; its message is the one line to print. */
 export class ConfigError extends RangeError {
   override readonly name = "ConfigError";
 }
 
+/** The flags as `parseArgs()` wants them. */
+const OPTIONS: Record<string, { type: "string" | "boolean" }> = {
+  help: { type: "boolean" },
+  version: { type: "boolean" },
+  ...Object.fromEntries(
+    settings().map(([name, { placeholder }]) =>
+      [flagName(name).slice(2), { type: placeholder ? "string" : "boolean" }] as const
+    ),
+  ),
+};
+
 /** What `--help` prints. */
 export const HELP: string = helpText();
 
+/** What to print instead of starting, if `--help` or `--version` is among the arguments. */
+export function readInfo(args: readonly string[]): string | undefined {
+  const flags = tokens(args).map((token) => token.kind === "option" && token.rawName);
+  return flags.includes("--help") ? HELP : flags.includes("--version") ? VERSION : undefined;
+}
+
 /**
- * Reads the settings: a flag counts before its variable, a variable before the
- * default. An empty variable counts as none. A flag given twice counts as last
- * given, except for lists, which add up.
+ * Reads the settings: a flag wins over its variable, a variable over the default.
+ * An empty variable is ignored. If a flag is repeated the last one wins; list
+ * flags accumulate.
  *
- * @param args What stands behind the program's name on the command line.
+ * @param args What follows the program's name on the command line.
  * @param env Looks up an environment variable.
  * @throws {ConfigError} For an unknown flag or argument and for a value that a
  * setting does not take.
@@ -142,49 +144,49 @@ export function parseConfig(
   const read = <Value>(name: string, setting: Setting<Value>): Value => {
     const flag = given.get(flagName(name));
     if (flag !== undefined) return readValue(flagName(name), flag, setting);
-    const variable = env(envName(name));
+    const variable = env(envName(name))?.trim();
     return variable ? readValue(envName(name), variable, setting) : setting.default;
   };
-  return {
-    ...Object.fromEntries(settings().map(([name, setting]) => [name, read(name, setting)])),
-    help: given.has("--help"),
-    version: given.has("--version"),
-  } as Config;
+  return Object.fromEntries(
+    settings().map(([name, setting]) => [name, read(name, setting)]),
+  ) as Config;
+}
+
+/** The names among these that look like variables of the chat but are not: a misspelt one, say. */
+export function unknownVariables(names: readonly string[]): string[] {
+  const known = settings().map(([name]) => envName(name));
+  return names.filter((name) => name.startsWith("CHAT_") && !known.includes(name));
 }
 
 /** The flags on the command line with their texts: `--port` to `8080`. */
 function readFlags(args: readonly string[]): Map<string, string> {
-  const options: Record<string, { type: "string" | "boolean" }> = {
-    help: { type: "boolean" },
-    version: { type: "boolean" },
-  };
-  for (const [name, { placeholder }] of settings()) {
-    options[flagName(name).slice(2)] = { type: placeholder ? "string" : "boolean" };
-  }
-  const { tokens } = parseArgs({
-    // npm's habit of a `--` before the flags would hide them all.
-    args: args.filter((arg) => arg !== "--"),
-    options,
-    strict: false,
-    tokens: true,
-  });
   const given = new Map<string, string>();
-  for (const token of tokens) {
+  for (const token of tokens(args)) {
     if (token.kind === "positional") {
       throw new ConfigError(
         `unknown argument "${token.value}"; settings are flags, and --help lists them`,
       );
     }
     if (token.kind !== "option") continue;
-    if (!Object.hasOwn(options, token.name) || !token.rawName.startsWith("--")) {
-      throw new ConfigError(`unknown flag ${token.rawName}; --help lists the flags`);
-    }
     const flag = token.rawName;
+    if (!Object.hasOwn(OPTIONS, token.name) || !flag.startsWith("--")) {
+      throw new ConfigError(`unknown flag ${flag}; --help lists the flags`);
+    }
     const before = given.get(flag);
-    const value = token.value ?? (options[token.name].type === "boolean" ? "true" : "");
+    const value = token.value ?? (OPTIONS[token.name].type === "boolean" ? "true" : "");
     given.set(flag, before !== undefined && isList(flag) ? `${before},${value}` : value);
   }
   return given;
+}
+
+function tokens(args: readonly string[]) {
+  return parseArgs({
+    // npm users write `--` before the flags; taken literally it would make them all positional.
+    args: args.filter((arg) => arg !== "--"),
+    options: OPTIONS,
+    strict: false,
+    tokens: true,
+  }).tokens;
 }
 
 function readValue<Value>(source: string, text: string, setting: Setting<Value>): Value {
@@ -225,7 +227,7 @@ function helpText(): string {
     "",
     "Usage: deno task start [flags]",
     "",
-    "Each setting is a flag or an environment variable; the flag counts first.",
+    "Each setting is a flag or an environment variable; the flag wins.",
     "",
     ...rows.map(([flag, variable, about]) =>
       `  ${flag.padEnd(widths[0])}  ${variable.padEnd(widths[1])}  ${about}`
@@ -233,11 +235,18 @@ function helpText(): string {
   ].join("\n");
 }
 
-function wholeNumber(least: number, most: number): (text: string) => number | undefined {
+function wholeNumber(min: number, max: number): (text: string) => number | undefined {
   return (text) => {
     const value = Number(text);
-    return /^\d+$/.test(text) && value >= least && value <= most ? value : undefined;
+    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined;
   };
+}
+
+/** Whether it is an IPv6 address, with or without a zone, or a host that a URL keeps as it is. */
+function isHost(text: string): boolean {
+  if (!text.includes(":")) return URL.parse(`http://${text}`)?.hostname === text.toLowerCase();
+  const [, address] = /^([\da-f:.]+)(?:%[\w.-]+)?$/i.exec(text) ?? [];
+  return address !== undefined && URL.canParse(`http://[${address}]`);
 }
 
 function trueOrFalse(text: string): boolean | undefined {

@@ -1,7 +1,7 @@
-/** Flags and environment, and what is said of those that can't be used. */
+/** Flags and environment, and the errors for those that can't be used. */
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError, HELP, parseConfig } from "./config.ts";
+import { ConfigError, HELP, parseConfig, readInfo, unknownVariables, VERSION } from "./config.ts";
 
 function read(args: string[], env: Record<string, string> = {}) {
   return parseConfig(args, (name) => env[name]);
@@ -13,21 +13,25 @@ Deno.test("parseConfig() has a default for every setting", () => {
     hostname: "127.0.0.1",
     messageLog: "sqlite:chat.db",
     keep: 10_000,
-    maxBuffer: 1_048_576,
     heartbeat: 15,
     allowOrigin: [],
     title: "Simple Chat",
     verbose: false,
-    help: false,
-    version: false,
   });
 });
 
 Deno.test("parseConfig() takes the flag over the variable over the default", () => {
-  const env = { PORT: "8000", CHAT_HOSTNAME: "::1", CHAT_HEARTBEAT: "", CHAT_VERBOSE: "1" };
+  const env = {
+    PORT: "8000",
+    CHAT_HOSTNAME: "::1",
+    CHAT_KEEP: " ",
+    CHAT_HEARTBEAT: "",
+    CHAT_VERBOSE: "1",
+  };
   const config = read(["--port", "9000"], env);
   assertEquals(config.port, 9000);
   assertEquals(config.hostname, "::1");
+  assertEquals(config.keep, 10_000);
   assertEquals(config.heartbeat, 15);
   assertEquals(config.verbose, true);
 });
@@ -36,8 +40,32 @@ Deno.test("parseConfig() takes flags in the usual spellings", () => {
   assertEquals(read(["--port=1", "--port=2"]).port, 2);
   assertEquals(read(["--", "--port", "3"]).port, 3);
   assertEquals(read(["--verbose", "--port", "0"]).verbose, true);
-  assertEquals(read(["--help"]).help, true);
-  assertEquals(read(["--version"]).version, true);
+});
+
+Deno.test("readInfo() has the help or the version, whatever else is wrong", () => {
+  assertEquals(readInfo([]), undefined);
+  assertEquals(readInfo(["--title", "--help"]), undefined);
+  assertEquals(readInfo(["--help"]), HELP);
+  assertEquals(readInfo(["--prot", "1", "--port", "x", "--", "--help", "--version"]), HELP);
+  assertEquals(readInfo(["--keep", "0", "--version"]), VERSION);
+});
+
+Deno.test("parseConfig() takes every address and host name, and nothing that has a port", () => {
+  const good = ["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "My-Host.example"];
+  for (const hostname of good) assertEquals(read(["--hostname", hostname]).hostname, hostname);
+  const bad = ["0", "0.0.0.0:80", "localhost:80", "[::1]", "127.1", "256.0.0.1", "a/b", "a@b", ":"];
+  for (const hostname of bad) {
+    assertThrows(
+      () => read([`--hostname=${hostname}`]),
+      ConfigError,
+      `--hostname must be an IP address or a host name without a port, received "${hostname}"`,
+    );
+  }
+});
+
+Deno.test("unknownVariables() finds names that no setting has", () => {
+  const names = ["PATH", "PORT", "CHAT_KEEP", "CHAT_KEEPS", "CHAT_PORT", "OTHER_CHAT_PORT"];
+  assertEquals(unknownVariables(names), ["CHAT_KEEPS", "CHAT_PORT"]);
 });
 
 Deno.test("parseConfig() adds up lists", () => {
@@ -63,6 +91,7 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     [["--heartbeat", "0"], {}, "--heartbeat must be a whole number from 1 to 3600"],
     [["--message-log", "chat.db"], {}, "--message-log must be sqlite:PATH or memory:"],
     [["--message-log", "sqlite:"], {}, "--message-log must be sqlite:PATH or memory:"],
+    [["--message-log", "sqlite::memory:"], {}, "--message-log must be sqlite:PATH or memory:"],
     [["--keep", "0"], {}, "--keep must be a whole number from 1 to 10000000"],
     [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
     [["--title", " "], {}, '--title must be text of 1 to 80 characters, received " "'],
@@ -89,13 +118,8 @@ Deno.test("the README's table lists every flag and its default", {
   ignore: (await Deno.permissions.query({ name: "read", path: "README.md" })).state !== "granted",
 }, async () => {
   const readme = await Deno.readTextFile(new URL("./README.md", import.meta.url));
-  for (
-    const [flag, fallback] of [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\(([^()]+)\))?$/gm)].map((
-      m,
-    ) => [m[1], m[2]])
-  ) {
-    const row = readme.split("\n").find((line) => line.startsWith(`| \`${flag}\``));
-    assertStringIncludes(row ?? "", flag);
-    assertStringIncludes(row!, fallback ?? "");
-  }
+  const rows = new Map(readme.matchAll(/^\| `(--[a-z-]+)`.*$/gm).map(([row, flag]) => [flag, row]));
+  const help = [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\(([^()]+)\))?$/gm)];
+  assertEquals([...rows.keys()], help.map(([, flag]) => flag));
+  for (const [, flag, value = ""] of help) assertStringIncludes(rows.get(flag)!, value);
 });

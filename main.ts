@@ -6,7 +6,7 @@
  * `POST /chat` takes one. docs/protocol.md has the contract.
  */
 
-import { type Config, HELP, parseConfig, VERSION } from "./config.ts";
+import { type Config, parseConfig, readInfo, unknownVariables } from "./config.ts";
 import { openMessageLog } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Room } from "./room.ts";
@@ -19,7 +19,7 @@ import { postMessage } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit } from "./routes/visit.ts";
-import { greeting, requestError, requestLine, startError } from "./terminal.ts";
+import { greeting, ignoredVariables, requestError, requestLine, startError } from "./terminal.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 
 /** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
@@ -121,10 +121,15 @@ async function serve(config: Config): Promise<void> {
 if (import.meta.main) {
   let config: Config | undefined;
   try {
-    config = parseConfig(Deno.args, (name) => Deno.env.get(name));
-    if (config.help) console.log(HELP);
-    else if (config.version) console.log(VERSION);
-    else await serve(config);
+    const info = readInfo(Deno.args);
+    if (info !== undefined) {
+      console.log(info);
+    } else {
+      config = parseConfig(Deno.args, (name) => Deno.env.get(name));
+      const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
+      if (ignored.length > 0) console.error(ignoredVariables(ignored));
+      await serve(config);
+    }
   } catch (error) {
     console.error(startError(error, config));
     Deno.exit(1);

@@ -26,6 +26,12 @@ export function greeting({ hostname, messageLog }: Config, port: number): string
   return [...lines, dim(`${kept} Ctrl+C stops it.`)].join("\n");
 }
 
+/** That variables have no effect, since no setting has their names. */
+export function ignoredVariables(names: readonly string[]): string {
+  return `${yellow("Ignored:")} ${names.join(", ")}. ` +
+    "No setting has such a variable; --help lists those that count.";
+}
+
 /** A request and its answer on one line. The path alone: a query may hold what someone wrote. */
 export function requestLine(
   request: Request,

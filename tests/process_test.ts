@@ -16,11 +16,11 @@ Deno.test("the first line printed says where to go", { ignore }, async () => {
 });
 
 Deno.test("--help prints the settings and --version the version", { ignore }, async () => {
-  const help = await runToEnd(["--help"]);
-  assertEquals(help.code, 0);
+  const help = await runToEnd(["--help"], { env: { CHAT_KEEP: "many" } });
+  assertEquals([help.code, help.stderr], [0, ""]);
   assertStringIncludes(help.stdout, "--port N");
   const version = await runToEnd(["--version"]);
-  assertEquals(version.code, 0);
+  assertEquals([version.code, version.stderr], [0, ""]);
   assertMatch(version.stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
@@ -52,6 +52,16 @@ Deno.test("a start that can't be is one clear line", { ignore }, async () => {
     assert(ended.stderr.startsWith(line), ended.stderr);
     assertEquals(ended.stderr.split("\n").length, 2);
   }
+});
+
+Deno.test("a variable that no setting has is named, and ignored", { ignore }, async () => {
+  // As Kubernetes has it for a service named chat.
+  const env = { CHAT_PORT: "tcp://10.0.0.1:80", CHAT_KEEPS: "5" };
+  await using chat = await ChatProcess.start([], { env });
+  const { output } = await chat.stop("SIGTERM");
+  const lines = output.split("\n").filter((line) => line.startsWith("Ignored"));
+  assertEquals(lines.length, 1, output);
+  for (const name of Object.keys(env)) assertStringIncludes(lines[0], name);
 });
 
 Deno.test("a Deno that is too old says which one is needed", { ignore }, async () => {
