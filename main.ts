@@ -1,5 +1,5 @@
 /**
- * A chat over server-sent events: config → message log → hub → routes → serve →
+ * A chat over server-sent events: config → message log → room → routes → serve →
  * shutdown.
  *
  * `GET /` is the page, `GET /chat` the stream of messages or their history,
@@ -19,18 +19,29 @@ import { postMessage } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit } from "./routes/visit.ts";
-import { greeting, ignoredVariables, requestError, requestLine, startError } from "./terminal.ts";
+import { Server, stopSignal } from "./server.ts";
+import {
+  acceptError,
+  greeting,
+  ignoredVariables,
+  requestLine,
+  startError,
+  Terminal,
+} from "./terminal.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 
-/** Connections the kernel may hold for us: a thousand readers that arrive at once all get in. */
-const TCP_BACKLOG = 4096;
-/** Streams that have not ended this long after a signal are cut: their readers do not read. */
-const SHUTDOWN_DEADLINE_MS = 800;
+/** How long streams may take to end after a signal; a reader that does not read would hold them open. */
+const SHUTDOWN_MS = 800;
+/** How long the last lines may take to be written. */
+const LAST_LINES_MS = 100;
+/** What the program needs only to start: from then on a fault in it reaches no file and no variable. */
+const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
-/** What the routes need: one room and its settings. */
+/** What the routes need: one room, its settings, and where failures are reported. */
 export interface HandlerOptions {
   readonly room: Room;
   readonly config: Config;
+  readonly terminal: Terminal;
 }
 
 /** Answers one request; a server also tells who sent it. */
@@ -40,7 +51,9 @@ export type Handler = (
 ) => Promise<Response>;
 
 /** The application, as a function from request to response. */
-export async function createHandler({ room, config }: HandlerOptions): Promise<Handler> {
+export async function createHandler(
+  { room, config, terminal }: HandlerOptions,
+): Promise<Handler> {
   const chat = new Map<string, Route>([
     ["GET", (visit) => {
       checkOrigin(visit.request, config.allowOrigin);
@@ -62,76 +75,76 @@ export async function createHandler({ room, config }: HandlerOptions): Promise<H
   return async (request, info) => {
     const start = performance.now();
     const address = info?.remoteAddr.hostname;
-    const response = await respond(request, address).catch((error) => onError(error, request));
+    const response = await respond(request, address)
+      .catch((error) => toResponse(error, terminal, request));
     for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
-      console.log(requestLine(request, response, performance.now() - start, address));
+      terminal.print(requestLine(request, response, performance.now() - start, address));
     }
     return response;
   };
 }
 
-/** The one place where an error becomes an answer. A fault of ours is told to the terminal alone. */
-function onError(error: unknown, request?: Request): Response {
+/** The one place where an error becomes a response. An internal error is reported on the terminal only. */
+function toResponse(error: unknown, terminal: Terminal, request?: Request): Response {
   if (error instanceof BrokenOffError) return new Response();
   const refusal = toHttpError(error);
-  if (refusal.status >= 500) console.error(requestError(error));
+  if (refusal.status >= 500) terminal.fail("Cannot answer a request", error);
   return refusal.toResponse(request);
 }
 
-/** Listens until SIGINT or SIGTERM, then ends every stream and stops. */
-async function serve(config: Config): Promise<void> {
+/** Runs the chat until a signal stops it. */
+async function run(config: Config, terminal: Terminal): Promise<void> {
   const log = await openMessageLog(config.messageLog, config);
-  const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
-  const handler = await createHandler({ room, config });
-  const posts = new Set<Promise<Response>>();
-  const server = Deno.serve({
-    port: config.port,
-    hostname: config.hostname,
-    tcpBacklog: TCP_BACKLOG,
-    onListen: ({ port }) => console.log(greeting(config, port)),
-    // What comes here is a body that breaks off: the handler has answered for all else.
-    onError,
-  }, (request, info) => {
-    const response = handler(request, info);
-    if (request.method === "POST") {
-      posts.add(response);
-      response.finally(() => posts.delete(response));
-    }
-    return response;
+  await using room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
+  const server = new Server(await createHandler({ room, config, terminal }), {
+    ...config,
+    // Only a response body that fails midway gets here; the handler has dealt with everything else.
+    onError: (error) => toResponse(error, terminal),
+    onAcceptError: (reason) => terminal.warn(acceptError(reason)),
   });
+  const stopped = stopSignal();
+  reportFaults(terminal);
+  terminal.print(greeting(config, server.port));
+  for (const name of STARTING_PERMISSIONS) Deno.permissions.revokeSync({ name });
+  await stopped;
+  room.hub.close();
+  await within(SHUTDOWN_MS, server.shutdown());
+}
 
-  let isStopping = false;
-  const stop = async () => {
-    if (isStopping) return;
-    isStopping = true;
-    setTimeout(() => Deno.exit(0), SHUTDOWN_DEADLINE_MS);
-    room.hub.close();
-    // Before the server: its shutdown breaks off the bodies that are still being read.
-    await Promise.allSettled(posts);
-    await server.shutdown();
-    await room[Symbol.asyncDispose]();
-    Deno.exit(0);
+/** Lets what nobody has caught end no more than what it happened in: everybody else's stream goes on. */
+function reportFaults(terminal: Terminal): void {
+  const report = (event: Event, error: unknown) => {
+    event.preventDefault();
+    terminal.fail("Unexpected error", error);
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
-  await server.finished;
+  addEventListener("error", (event) => report(event, event.error));
+  addEventListener("unhandledrejection", (event) => report(event, event.reason));
+}
+
+/** Waits for that, but no longer. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, ms))]);
 }
 
 if (import.meta.main) {
-  let config: Config | undefined;
+  const terminal = new Terminal();
+  let code = 0;
   try {
     const info = readInfo(Deno.args);
     if (info !== undefined) {
-      console.log(info);
+      terminal.print(info);
     } else {
-      config = parseConfig(Deno.args, (name) => Deno.env.get(name));
+      const config = parseConfig(Deno.args, (name) => Deno.env.get(name));
       const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
-      if (ignored.length > 0) console.error(ignoredVariables(ignored));
-      await serve(config);
+      if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
+      await run(config, terminal);
     }
   } catch (error) {
-    console.error(startError(error, config));
-    Deno.exit(1);
+    terminal.warn(startError(error));
+    code = 1;
   }
+  await within(LAST_LINES_MS, terminal.close());
+  Deno.exit(code);
 }

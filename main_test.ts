@@ -7,17 +7,6 @@ import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
 /** What a browser says of a form or a link that a person uses. */
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
 
-/** Replaces a method until it is disposed of. */
-function replaced<Name extends string>(
-  object: Record<Name, unknown>,
-  name: Name,
-  method: (...args: never[]) => unknown,
-): Disposable {
-  const original = object[name];
-  object[name] = method;
-  return { [Symbol.dispose]: () => void (object[name] = original) };
-}
-
 Deno.test("GET / is the page, and every file it names is there", async () => {
   await using room = await openRoom();
   const response = await room.ask("/");
@@ -503,8 +492,6 @@ Deno.test("POST /chat takes a post with the same key once", async () => {
 });
 
 Deno.test("a log that can't be used is a 503 that says when to come back", async () => {
-  const printed: unknown[] = [];
-  using _error = replaced(console, "error", (line: unknown) => printed.push(line));
   await using room = await openRoom();
   const reason = new LogUnavailableError("The log", { cause: new Error("disk full") });
   room.log.append = () => Promise.reject(reason);
@@ -517,8 +504,8 @@ Deno.test("a log that can't be used is a 503 that says when to come back", async
     assertEquals(response.headers.get("retry-after"), "5");
     assertStringIncludes(await assertProblem(response, 503), "nothing was stored");
   }
-  assertEquals(printed.length, 2);
-  assertStringIncludes(String(printed[0]), "The log: disk full");
+  const errors = await room.terminal.errors();
+  assertMatch(errors, /The log: disk full\n.* Failures since the last line: 1\n$/);
   // An EventSource that is refused never comes back: it is sent away with a retry.
   await using reader = await room.read();
   assertEquals(Object.keys((await reader.next())!), ["retry"]);
@@ -721,14 +708,12 @@ Deno.test("GET /chat refuses pages of other sites before they count as readers",
 });
 
 Deno.test("a fault of ours is a 500 that says nothing of it but at the terminal", async () => {
-  const printed: unknown[] = [];
-  using _error = replaced(console, "error", (line: unknown) => printed.push(line));
   await using room = await openRoom();
   room.log.append = () => Promise.reject(new Error("a secret"));
   const response = await room.post(form({ message: "hi" }));
   const detail = await assertProblem(response, 500);
   assert(!detail.includes("secret"));
-  assertStringIncludes(String(printed), "a secret");
+  assertStringIncludes(await room.terminal.errors(), "a secret");
 });
 
 Deno.test("a request whose URL cannot be parsed is refused, not a 500", async () => {

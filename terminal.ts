@@ -1,23 +1,166 @@
 /**
- * What the person at the terminal reads: where the chat is, the requests with
- * `--verbose`, and why it can't start. Texts only; main.ts prints them.
+ * What the person at the terminal reads. {@linkcode Terminal} is the one way to
+ * it: printing never throws and never waits, whatever standard output and
+ * standard error are connected to. The functions make the texts.
  */
 
 import { bold, cyan, dim, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
-import { type Config, ConfigError } from "./config.ts";
+import type { Config } from "./config.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
 
+/** Characters that wait for a stream that takes none; lines on top of that are lost. */
+const MAX_WAITING = 1024 * 1024;
+/** The pause before a pipe that is full, and does not let us wait, is tried again. */
+const RETRY_MS = 50;
+/** Failures are reported at most this often. */
+const FAILURE_MS = 1000;
+/** The longest part of a request that is printed. */
+const MAX_LENGTH = 100;
+const NEWLINE = 10;
+
 // Colours are for a person at a terminal, not for a file.
-if (!Deno.stdout.isTerminal()) setColorEnabled(false);
+if (!Deno.stdout.isTerminal() || !Deno.stderr.isTerminal()) setColorEnabled(false);
+
+/** Where bytes go; returns how many of them it took. */
+export interface Output {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/**
+ * Standard output and standard error.
+ *
+ * - **Never in the way.** Printing returns at once and throws nothing. A pipe that
+ *   nobody reads, a full disk or a terminal that was closed costs lines, no more.
+ * - **Order.** Each of the two streams gets its lines in the order of printing.
+ * - **Bounded.** At most {@linkcode MAX_WAITING} characters wait for each. Lost lines
+ *   are counted, and the number is printed as soon as that is possible again.
+ */
+export class Terminal {
+  readonly #output: Printer;
+  readonly #errors: Printer;
+  #lastFailure = -Infinity;
+  /** How many failures since then were not printed. */
+  #unreported = 0;
+
+  constructor(output: Output = Deno.stdout, errors: Output = Deno.stderr) {
+    this.#output = new Printer(output);
+    this.#errors = new Printer(errors);
+  }
+
+  /** Prints to standard output. */
+  print(text: string): void {
+    this.#output.print(text);
+  }
+
+  /** Prints to standard error. */
+  warn(text: string): void {
+    this.#errors.print(text);
+  }
+
+  /** Prints what failed and why, once a second; failures in between are only counted. */
+  fail(what: string, error: unknown): void {
+    const now = performance.now();
+    if (now - this.#lastFailure < FAILURE_MS) {
+      this.#unreported++;
+      return;
+    }
+    const others = this.#unreported > 0
+      ? ` (failures since the last line: ${this.#unreported})`
+      : "";
+    this.warn(`${time()} ${red(`${what}${others}:`)} ${reason(error)}`);
+    this.#lastFailure = now;
+    this.#unreported = 0;
+  }
+
+  /** Resolves when everything is written, or is known to be lost. */
+  async close(): Promise<void> {
+    if (this.#unreported > 0) {
+      this.warn(`${time()} Failures since the last line: ${this.#unreported}`);
+    }
+    this.#unreported = 0;
+    await Promise.all([this.#output.idle, this.#errors.idle]);
+  }
+}
+
+/** One of the two streams, with the lines that wait for it. */
+class Printer {
+  readonly #output: Output;
+  readonly #encoder = new TextEncoder();
+  #waiting = "";
+  /** How many characters are being written. */
+  #leaving = 0;
+  /** How many lines are lost since the last that was written. */
+  #lost = 0;
+  /** Whether the last line that was written broke off. */
+  #isCut = false;
+  #idle: Promise<void> | undefined;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  /** Settles when nothing waits any longer. */
+  get idle(): Promise<void> {
+    return this.#idle ?? Promise.resolve();
+  }
+
+  print(text: string): void {
+    const size = this.#leaving + this.#waiting.length;
+    if (size > 0 && size + text.length > MAX_WAITING) this.#lost += countLines(`${text}\n`);
+    else this.#waiting += `${text}\n`;
+    this.#idle ??= this.#write();
+  }
+
+  async #write(): Promise<void> {
+    let isWritten = true;
+    while (this.#waiting !== "" || (isWritten && this.#lost > 0)) {
+      const lost = this.#lost;
+      const note = lost > 0 ? `(${lost} lines could not be printed)\n` : "";
+      const text = this.#waiting;
+      this.#leaving = text.length;
+      this.#waiting = "";
+      this.#lost = 0;
+      const rest = await this.#writeAll(`${this.#isCut ? "\n" : ""}${text}${note}`);
+      this.#leaving = 0;
+      isWritten = rest === "";
+      if (isWritten) continue;
+      this.#lost += lost + Math.min(countLines(rest) - countLines(note), countLines(text));
+    }
+    this.#idle = undefined;
+  }
+
+  /** Writes as much as can be written; returns the rest. */
+  async #writeAll(text: string): Promise<string> {
+    let bytes = this.#encoder.encode(text);
+    while (bytes.length > 0) {
+      try {
+        const count = await this.#output.write(bytes);
+        if (count === 0) break;
+        this.#isCut = bytes[count - 1] !== NEWLINE;
+        bytes = bytes.subarray(count);
+      } catch (error) {
+        // Only a pipe that whoever started us made non-blocking may take more later. A full disk,
+        // a pipe without a reader and a terminal that was closed are what they are.
+        if (!(error instanceof Deno.errors.WouldBlock)) break;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+    return new TextDecoder().decode(bytes);
+  }
+}
+
+function countLines(text: string): number {
+  return text.split("\n").length - 1;
+}
 
 /** What is printed once the server listens; the first line says where to go. */
 export function greeting({ hostname, messageLog }: Config, port: number): string {
-  const everywhere = hostname === "0.0.0.0" || hostname === "::";
-  const local = everywhere || ["127.0.0.1", "::1", "localhost"].includes(hostname);
-  const lines = [`The chat is at ${link(local ? "localhost" : hostname, port)}`];
-  if (everywhere) {
-    lines.push(...networkAddresses().map((address) => `For others: ${link(address, port)}`));
-  } else if (local) {
+  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
+  const isLocal = isEverywhere || ["127.0.0.1", "::1", "localhost"].includes(hostname);
+  const lines = [`The chat is at ${link(isLocal ? "localhost" : hostname, port)}`];
+  if (isEverywhere) {
+    lines.push(...networkAddresses().map((address) => `On your network: ${link(address, port)}`));
+  } else if (isLocal) {
     lines.push(dim("Only this machine can reach it; --hostname 0.0.0.0 lets others in."));
   }
   const kept = messageLog === "memory:"
@@ -28,62 +171,67 @@ export function greeting({ hostname, messageLog }: Config, port: number): string
 
 /** That variables have no effect, since no setting has their names. */
 export function ignoredVariables(names: readonly string[]): string {
-  return `${yellow("Ignored:")} ${names.join(", ")}. ` +
+  return `${yellow("Ignored:")} ${names.map(shorten).join(", ")}. ` +
     "No setting has such a variable; --help lists those that count.";
 }
 
-/** A request and its answer on one line. The path alone: a query may hold what someone wrote. */
+/** A request and its response on one line. The path alone: a query may hold what someone wrote. */
 export function requestLine(
   request: Request,
   response: Response,
   tookMs: number,
   address = "unknown",
 ): string {
-  const time = new Date().toTimeString().slice(0, 8);
   const status = (response.status < 400 ? green : yellow)(String(response.status));
-  const path = URL.parse(request.url)?.pathname ?? "?";
-  return `${dim(time)} ${status} ${request.method} ${path} ${dim(`${tookMs.toFixed(1)} ms`)} ${
-    dim(address)
-  }`;
+  const path = shorten(URL.parse(request.url)?.pathname ?? "?");
+  const took = dim(`${tookMs.toFixed(1)} ms`);
+  return `${time()} ${status} ${shorten(request.method)} ${path} ${took} ${dim(address)}`;
 }
 
-/** What a request failed at. Of a log that is out of reach, its reason says it all. */
-export function requestError(error: unknown): string {
-  const known = error instanceof LogUnavailableError ? error.cause : undefined;
-  const text = known instanceof Error
-    ? `${(error as Error).message}: ${known.message}`
-    : Deno.inspect(error);
-  return `${red("Cannot answer a request:")} ${text}`;
+/** That no connections are accepted for the time being, and why. */
+export function acceptError(reason: string): string {
+  return `${time()} ${red("Cannot accept connections:")} ${reason}. ` +
+    "Open streams go on, and new ones get in as soon as possible.";
 }
 
 /** Why the server does not start, on one line, with the setting to change. */
-export function startError(error: unknown, config?: Config): string {
-  return `${red("Cannot start:")} ${reason(error, config)}`;
+export function startError(error: unknown): string {
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  const text = error instanceof Deno.errors.NotCapable
+    ? `a permission is missing; use deno task start, which grants what is needed (${message})`
+    : message;
+  return `${red("Cannot start:")} ${text}`;
 }
 
-function reason(error: unknown, config?: Config): string {
-  if (!(error instanceof Error)) return String(error);
-  if (!config || error instanceof ConfigError) return error.message;
-  const { port, hostname } = config;
-  if (error instanceof Deno.errors.AddrInUse) {
-    return `port ${port} is in use; stop the program that has it, or choose another with --port`;
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return `port ${port} is not allowed to this user; choose one over 1023 with --port`;
-  }
-  if (error instanceof Deno.errors.AddrNotAvailable || error.message.includes("lookup")) {
-    return `this machine has no address "${hostname}"; give one it has with --hostname`;
-  }
-  return error.message;
+/** What went wrong. For an unavailable log the cause says enough. */
+function reason(error: unknown): string {
+  const { cause } = error instanceof LogUnavailableError ? error : {};
+  return cause instanceof Error
+    ? `${(error as Error).message}: ${cause.message}`
+    : Deno.inspect(error);
+}
+
+function time(): string {
+  return dim(new Date().toTimeString().slice(0, 8));
+}
+
+/** Enough of a text to recognise it. */
+function shorten(text: string): string {
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
 }
 
 function link(host: string, port: number): string {
   return bold(cyan(`http://${host.includes(":") ? `[${host}]` : host}:${port}`));
 }
 
-/** The addresses that others in the same network reach this machine at. */
+/** The addresses at which others on the same network reach this machine, if it tells. */
 function networkAddresses(): string[] {
-  return Deno.networkInterfaces()
-    .filter(({ family, address }) => family === "IPv4" && !address.startsWith("127."))
-    .map(({ address }) => address);
+  try {
+    return Deno.networkInterfaces()
+      .filter(({ family, address }) => family === "IPv4" && !address.startsWith("127."))
+      .map(({ address }) => address);
+  } catch {
+    // A sandbox may keep them from us, with one error or another; the chat starts without.
+    return [];
+  }
 }

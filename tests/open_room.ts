@@ -6,6 +6,7 @@ import { createHandler } from "../main.ts";
 import { openMessageLog } from "../message_log/open.ts";
 import { Room } from "../room.ts";
 import { EventReader } from "./event_reader.ts";
+import { RecordedTerminal } from "./recorded_terminal.ts";
 
 /** Where requests are sent. */
 export const ORIGIN = "http://localhost:4567";
@@ -15,11 +16,13 @@ export async function openRoom(...flags: string[]) {
   const config = parseConfig(flags, () => undefined);
   const log = await openMessageLog("memory:", config);
   const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
-  const handler = await createHandler({ room, config });
+  const terminal = new RecordedTerminal();
+  const handler = await createHandler({ room, config, terminal });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
     log,
     hub: room.hub,
+    terminal,
     handler,
     ask,
     post: (body: BodyInit, headers: HeadersInit = {}) =>

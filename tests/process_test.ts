@@ -1,12 +1,11 @@
-/** The program as a user starts and stops it. */
+/** The program as a user starts it, and what it prints. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ChatProcess, runToEnd } from "./chat_process.ts";
-import { EventReader } from "./event_reader.ts";
 import { newFolder } from "./folder.ts";
+import { evaluate, INSPECT_FLAGS } from "./inspector.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
-const READERS = 5000;
 
 Deno.test("the first line printed says where to go", { ignore }, async () => {
   await using chat = await ChatProcess.start();
@@ -24,7 +23,7 @@ Deno.test("--help prints the settings and --version the version", { ignore }, as
   assertMatch(version.stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
-Deno.test("a start that can't be is one clear line", { ignore }, async () => {
+Deno.test("a failed start prints one clear line", { ignore }, async () => {
   await using chat = await ChatProcess.start();
   const cases: [args: string[], env: Record<string, string>, line: string][] = [
     [["--prot", "1"], {}, "Cannot start: unknown flag --prot; --help lists the flags"],
@@ -46,7 +45,7 @@ Deno.test("a start that can't be is one clear line", { ignore }, async () => {
     ],
   ];
   for (const [args, env, line] of cases) {
-    const ended = await runToEnd(args, { env });
+    const ended = await runToEnd(["--message-log", "memory:", ...args], { env });
     assertEquals(ended.code, 1);
     assertEquals(ended.stdout, "");
     assert(ended.stderr.startsWith(line), ended.stderr);
@@ -62,6 +61,13 @@ Deno.test("a variable that no setting has is named, and ignored", { ignore }, as
   const lines = output.split("\n").filter((line) => line.startsWith("Ignored"));
   assertEquals(lines.length, 1, output);
   for (const name of Object.keys(env)) assertStringIncludes(lines[0], name);
+});
+
+Deno.test("a system that tells no addresses prevents no start", { ignore }, async () => {
+  const denoFlags = ["--deny-sys"];
+  await using chat = await ChatProcess.start(["--hostname", "0.0.0.0"], { denoFlags });
+  const { code, output } = await chat.stop("SIGTERM");
+  assertEquals([code, output.includes("Cannot")], [0, false], output);
 });
 
 Deno.test("a Deno that is too old says which one is needed", { ignore }, async () => {
@@ -91,94 +97,31 @@ Deno.test("--verbose logs requests and never what was said", { ignore }, async (
   assert(!output.includes("SECRET"), output);
 });
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`${signal} ends a stream with a retry and the process with 0`, { ignore }, async () => {
-    await using chat = await ChatProcess.start();
-    await using reader = new EventReader(await fetch(`http://127.0.0.1:${chat.port}/chat`));
-    await reader.nextOf("online");
-    const { code, tookMs, output } = await chat.stop(signal);
-    assertEquals(code, 0);
-    assert(tookMs < 1000, `took ${tookMs} ms`);
-    assertEquals(Object.keys((await reader.next())!), ["retry"]);
-    assertEquals(await reader.next(), undefined);
-    assertEquals(output.split("\n").length, 4, output);
-  });
-}
-
-Deno.test(
-  "SIGTERM lets a post in flight be answered, and keeps its message",
-  { ignore },
-  async () => {
-    await using folder = await newFolder();
-    const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
-    await using chat = await ChatProcess.start(flags);
-    using connection = await Deno.connect({ hostname: "127.0.0.1", port: chat.port });
-    const send = (text: string) => connection.write(new TextEncoder().encode(text));
-    await send(
-      "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
-        "Content-Length: 10\r\n\r\nmessage",
-    );
-    await (await fetch(`http://127.0.0.1:${chat.port}/`)).body?.cancel();
-    const ended = chat.stop("SIGTERM");
-    await send("=hi");
-    const answer = await new Response(connection.readable).text();
-    assertStringIncludes(answer, "HTTP/1.1 201");
-    assertEquals((await ended).code, 0);
-    await using again = await ChatProcess.start(flags);
-    await using reader = new EventReader(await fetch(`http://127.0.0.1:${again.port}/chat`));
-    assertEquals((await reader.nextMessage()).message, "hi");
-  },
-);
-
-Deno.test(
-  "SIGTERM cuts readers that do not read and posts that do not go on",
-  { ignore },
-  async () => {
-    await using chat = await ChatProcess.start();
-    const connections = [];
-    for (const request of ["GET /chat?since=all", "POST /chat"]) {
-      const connection = await Deno.connect({ hostname: "127.0.0.1", port: chat.port });
-      const head = `${request} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
-      const rest = request.startsWith("POST") ? "Content-Length: 10\r\n\r\n{" : "\r\n";
-      await connection.write(new TextEncoder().encode(head + rest));
-      connections.push(connection);
-    }
-    // More than the kernel and Deno take for a reader that does not read.
-    const body = new URLSearchParams({ message: "👋".repeat(4000) });
-    for (let n = 0; n < 600; n++) {
-      const response = await fetch(`http://127.0.0.1:${chat.port}/chat`, { method: "POST", body });
-      await response.body?.cancel();
-    }
-    const { code, tookMs } = await chat.stop("SIGTERM");
-    assertEquals(code, 0);
-    assert(tookMs < 1000, `took ${tookMs} ms`);
-    for (const connection of connections) connection.close();
-  },
-);
-
-Deno.test(`SIGTERM ends ${READERS} streams in under a second, each with a retry`, {
-  ignore,
-}, async () => {
-  await using chat = await ChatProcess.start();
-  const request = new TextEncoder().encode("GET /chat HTTP/1.1\r\nHost: x\r\n\r\n");
-  const streams = await Promise.all(Array.from({ length: READERS }, async () => {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: chat.port });
-    await connection.write(request);
-    const stream = connection.readable.pipeThrough(new TextDecoderStream()).getReader();
-    await stream.read();
-    return stream;
-  }));
-  const ended = chat.stop("SIGTERM");
-  const delays = await Promise.all(streams.map(async (stream) => {
-    let text = "";
-    for (let it = await stream.read(); !it.done; it = await stream.read()) text += it.value;
-    return text.match(/retry: (\d+)\n\n\r\n0\r\n\r\n$/)?.[1];
-  }));
-  const { code, tookMs } = await ended;
-  assertEquals(code, 0);
-  assert(tookMs < 1000, `took ${tookMs} ms`);
-  assertEquals(delays.filter((delay) => delay === undefined).length, 0);
-  assert(new Set(delays).size > 2000, "the readers come back at different times");
+Deno.test("a chat that listens can use no file, variable or program", { ignore }, async () => {
+  await using folder = await newFolder();
+  const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
+  await using chat = await ChatProcess.start(flags, { denoFlags: INSPECT_FLAGS });
+  const attempts = [
+    `Deno.readTextFileSync("${folder.path}/chat.db")`,
+    `Deno.writeTextFileSync("${folder.path}/new", "")`,
+    'Deno.env.get("PORT")',
+    "Deno.networkInterfaces()",
+    'new Deno.Command("true").outputSync()',
+  ];
+  for (const attempt of attempts) {
+    const error = `(() => { try { ${attempt}; } catch (error) { return error.name; } })()`;
+    assertEquals(await evaluate(chat, error), "NotCapable", attempt);
+  }
+  // More than the write-ahead log takes before it goes into the file.
+  const body = new URLSearchParams({ message: "👋".repeat(4000) });
+  for (let n = 0; n < 400; n++) {
+    const response = await fetch(`http://127.0.0.1:${chat.port}/chat`, { method: "POST", body });
+    assertEquals(response.status, 201);
+    await response.body?.cancel();
+  }
+  const { size } = await Deno.stat(`${folder.path}/chat.db`);
+  assert(size > 1024 * 1024, `${size} bytes in the file`);
+  assertEquals((await chat.stop("SIGTERM")).code, 0);
 });
 
 Deno.test("a thousand readers that arrive at once connect without a retry second", {

@@ -6,7 +6,9 @@ import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
 import { openMessageLog } from "../message_log/open.ts";
 import { Room } from "../room.ts";
+import { Server } from "../server.ts";
 import { EventReader } from "./event_reader.ts";
+import { RecordedTerminal } from "./recorded_terminal.ts";
 import { until } from "./until.ts";
 
 const { state } = await Deno.permissions.query({ name: "net", host: "127.0.0.1" });
@@ -16,17 +18,19 @@ const ignore = state !== "granted";
 async function listen() {
   const config = parseConfig([], () => undefined);
   const room = new Room(await openMessageLog("memory:", config), { heartbeatMs: 60_000 });
-  // Whatever the handler or the server can't cope with is printed there.
-  const printError = console.error;
+  const terminal = new RecordedTerminal();
+  // Whatever the server can't cope with.
   const errors: unknown[] = [];
-  console.error = (...args) => errors.push(args);
-  const handler = await createHandler({ room, config });
-  const server = Deno.serve({
-    port: 0,
+  const server = new Server(await createHandler({ room, config, terminal }), {
     hostname: "127.0.0.1",
-    onListen() {},
-  }, handler);
-  const { port } = server.addr;
+    port: 0,
+    onError(error) {
+      errors.push(error);
+      return new Response();
+    },
+    onAcceptError: (reason) => errors.push(reason),
+  });
+  const { port } = server;
   const url = `http://127.0.0.1:${port}`;
   return {
     hub: room.hub,
@@ -44,8 +48,8 @@ async function listen() {
       room.hub.close();
       await finished;
       await room[Symbol.asyncDispose]();
-      console.error = printError;
       assertEquals(errors, []);
+      assertEquals(await terminal.errors(), "");
     },
   };
 }

@@ -1,9 +1,9 @@
 import { assert } from "@std/assert";
 
-/** Waits until something is so that comes from elsewhere, for ten seconds at most. */
-export async function until(isSo: () => boolean): Promise<void> {
+/** Waits up to ten seconds for a condition that something else brings about. */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
-  while (!isSo()) {
+  while (!await isSo()) {
     assert(performance.now() < deadline, `waited in vain until ${isSo}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }

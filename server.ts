@@ -1,0 +1,184 @@
+/**
+ * The listening socket, from the start of the program to the signal that stops
+ * it. It hands requests to a handler, goes on when the system refuses a
+ * connection, and closes once everything is answered. How, is the handler's affair.
+ */
+
+/** Connections the kernel queues for us, so that a thousand readers arriving at once all get in. */
+const TCP_BACKLOG = 4096;
+/** The pause before listening again after an error while accepting: time to close the old socket. */
+const PAUSE_MS = 5;
+/** The same if there are no files left for connections, or if it could not listen again. */
+const LONG_PAUSE_MS = 300;
+/** An error like the last one is reported again only after this time without any. */
+const QUIET_MS = 60_000;
+const OUT_OF_FILES = "the system allows this process no more open files; " +
+  "raise the limit with ulimit -n, or with LimitNOFILE= under systemd";
+
+/** Options for {@linkcode Server}. */
+export interface ServerOptions {
+  readonly hostname: string;
+  /** The port, or 0 for any free one. */
+  readonly port: number;
+  /** Called with what a handler throws, for a response, and with what breaks off a body. */
+  onError(error: unknown): Response;
+  /** Called when no connections can be accepted, with the reason; not again while that lasts. */
+  onAcceptError(reason: string): void;
+}
+
+type Handler = Deno.ServeHandler<Deno.NetAddr>;
+
+/** The address can't be listened on; the message says why and which setting to change. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/**
+ * A server that listens until it is shut down.
+ *
+ * - **Alive.** An error while accepting, most likely for want of files, ends no stream
+ *   and no request. Connections that are idle, which may be what has taken the files, are
+ *   closed, and it listens on the same port again as soon as the system allows.
+ * - **Answered.** Shutting down waits for every request in flight, including those that
+ *   arrive meanwhile, and for every stream to end.
+ */
+export class Server {
+  /** The port it listens on. */
+  readonly port: number;
+  readonly #handler: Handler;
+  readonly #options: ServerOptions;
+  #socket: Socket | undefined;
+  /** Sockets that take no more connections, but still have some. */
+  readonly #closing = new Set<Promise<void>>();
+  #isShutDown = false;
+  #endPause: () => void = () => {};
+  #lastReport = { reason: "", time: -Infinity };
+
+  /** @throws {ListenError} If the address can't be listened on. */
+  constructor(handler: Handler, options: ServerOptions) {
+    this.#handler = handler;
+    this.#options = options;
+    try {
+      this.#socket = new Socket(handler, options);
+    } catch (error) {
+      throw new ListenError(listenProblem(error as Error, options), { cause: error });
+    }
+    this.port = this.#socket.port;
+    this.#keepListening();
+  }
+
+  /** Stops listening; resolves when everything is answered and every stream has ended. */
+  async shutdown(): Promise<void> {
+    this.#isShutDown = true;
+    this.#endPause();
+    this.#closeSocket();
+    await Promise.allSettled(this.#closing);
+  }
+
+  async #keepListening(): Promise<void> {
+    while (!this.#isShutDown) {
+      try {
+        this.#socket ??= new Socket(this.#handler, { ...this.#options, port: this.port });
+        await this.#socket.finished;
+      } catch (error) {
+        if (this.#isShutDown) return;
+        const { message } = error as Error;
+        const isOutOfFiles = /too many open/i.test(message);
+        const pauseMs = this.#socket && !isOutOfFiles ? PAUSE_MS : LONG_PAUSE_MS;
+        this.#report(isOutOfFiles ? OUT_OF_FILES : message);
+        this.#closeSocket();
+        await this.#pause(pauseMs);
+      }
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #closeSocket(): void {
+    if (!this.#socket) return;
+    const closing = this.#socket.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+    this.#socket = undefined;
+  }
+
+  #report(reason: string): void {
+    const last = this.#lastReport;
+    this.#lastReport = { reason, time: performance.now() };
+    if (reason !== last.reason || this.#lastReport.time - last.time > QUIET_MS) {
+      this.#options.onAcceptError(reason);
+    }
+  }
+}
+
+/** One call of `Deno.serve`, whose loop ends with the first error while accepting. */
+class Socket {
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #posts = new Set<Promise<void>>();
+
+  constructor(
+    handler: Handler,
+    { hostname, port, onError }: Pick<ServerOptions, "hostname" | "port" | "onError">,
+  ) {
+    const options = { hostname, port, onError, tcpBacklog: TCP_BACKLOG, onListen() {} };
+    this.#server = Deno.serve(options, (request, info) => {
+      const response = handler(request, info);
+      if (request.method === "POST") {
+        const forget = () => void this.#posts.delete(post);
+        const post = Promise.resolve(response).then(forget, forget);
+        this.#posts.add(post);
+      }
+      return response;
+    });
+  }
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  /** Rejects with an error while accepting. */
+  get finished(): Promise<void> {
+    return this.#server.finished;
+  }
+
+  /** Closes idle connections at once, and others when their responses have ended. */
+  async close(): Promise<void> {
+    // Posts go first: Deno's shutdown breaks off the bodies that are still being read.
+    while (this.#posts.size > 0) await Promise.all(this.#posts);
+    await this.#server.shutdown();
+  }
+}
+
+/** Resolves at the first SIGINT, SIGTERM or SIGHUP; from then on they no longer end the program. */
+export function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGINT", resolve);
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    // Passed on as SIGINT, the only one that also ends the watcher of `deno run --watch`: a
+    // SIGTERM is what it sends the program itself, before each restart.
+    const passOn = () => Deno.kill(Deno.pid, "SIGINT");
+    Deno.addSignalListener(signal, Deno.build.os === "windows" ? resolve : passOn);
+  }
+  return promise;
+}
+
+function listenProblem(error: Error, { hostname, port }: ServerOptions): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `port ${port} is in use; stop the program that uses it, or choose another with --port`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `port ${port} is not allowed to this user; choose one over 1023 with --port`;
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable || error.message.includes("lookup")) {
+    return `this machine has no address "${hostname}"; choose one that it has with --hostname`;
+  }
+  return `${error.message}, when listening on "${hostname}", port ${port}; ` +
+    "change that with --hostname or --port";
+}
