@@ -55,6 +55,7 @@ const STATEMENTS = {
   addRun: "INSERT OR REPLACE INTO runs (seq, ms) VALUES (?, ?)",
   runOf: "SELECT ms FROM runs WHERE seq < ? ORDER BY seq DESC LIMIT 1",
   runAfter: "SELECT ms FROM runs WHERE seq >= ? ORDER BY seq LIMIT 1",
+  latestRun: "SELECT max(ms) FROM runs",
   trim: "DELETE FROM messages WHERE seq < ?",
 };
 
@@ -82,6 +83,8 @@ export class SqliteLog implements MessageLog, Participant {
   #last: number;
   /** The newest id's milliseconds. */
   #lastMs: number;
+  /** The next id's are no less: those of this run are known by when it began. */
+  #minMs: number;
   #waiting: Waiting[] = [];
 
   private constructor(store: SqliteStore, { keep, now = Date.now }: SqliteLogOptions) {
@@ -94,7 +97,8 @@ export class SqliteLog implements MessageLog, Participant {
     this.#last = last;
     this.#lastMs = this.#number(this.#statements.msOf, last) ??
       this.#number(this.#statements.born)!;
-    this.#statements.addRun.run(last, Math.max(now(), this.#lastMs));
+    this.#minMs = Math.max(now(), this.#lastMs, this.#number(this.#statements.latestRun)!);
+    this.#statements.addRun.run(last, this.#minMs);
     if (this.#first < this.#oldest) store.trimSoon(this);
   }
 
@@ -152,7 +156,7 @@ export class SqliteLog implements MessageLog, Participant {
   /** Inserts the posts that wait; once they are durable: counters, answers, subscribers. */
   write(): () => void {
     const now = this.#now();
-    const ms = Math.max(now, this.#lastMs);
+    const ms = Math.max(now, this.#minMs);
     const moment = momentOf(new Date(now));
     const batch: LogEntry[] = [];
     const answers: (() => void)[] = [];
@@ -180,7 +184,7 @@ export class SqliteLog implements MessageLog, Participant {
       this.#waiting = [];
       if (batch.length > 0) {
         this.#last += batch.length;
-        this.#lastMs = ms;
+        this.#lastMs = this.#minMs = ms;
       }
       for (const answer of answers) answer();
       if (batch.length > 0) this.#emit(batch);

@@ -3,6 +3,7 @@
 import {
   assert,
   assertEquals,
+  assertNotEquals,
   assertRejects,
   assertStringIncludes,
   assertThrows,
@@ -235,6 +236,51 @@ Deno.test("SqliteLog takes no cursor of what an older copy of its file has lost"
   for (const [n, id] of [...kept, ...later].entries()) {
     assertEquals((await log.read({ since: id })).missed, Math.max(0, 49 - n), id);
   }
+});
+
+Deno.test("SqliteLog knows the cursors of deleted messages when the clock stepped back", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const noon = Date.UTC(2026, 0, 1, 12);
+  let now = noon;
+  const ids: string[] = [];
+  for (const start of [noon, noon + 1000, noon]) {
+    now = start;
+    await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+    now = noon;
+    ids.push((await append(log, "hi")).id);
+  }
+  mock.timers.enable({ apis: ["setTimeout"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+  await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+  mock.timers.tick(50);
+  for (const [n, id] of ids.entries()) {
+    assertEquals((await log.read({ since: id })).missed, Math.max(0, 1 - n), id);
+  }
+});
+
+Deno.test("SqliteLog gives no id again that an older copy of its file has lost", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  let now = Date.UTC(2026, 0, 1);
+  const run = async () => {
+    await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+    return (await append(log, "hi")).id;
+  };
+  await run();
+  const copy = await Deno.readFile(path);
+  const lost = await run();
+  await Deno.writeFile(path, copy);
+  now += 1000;
+  await SqliteLog.open(path, { keep: 1, now: () => now })[Symbol.asyncDispose]();
+  now -= 1000;
+  assertNotEquals(await run(), lost);
+  await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+  assertEquals((await log.read({ since: lost })).missed, null);
 });
 
 Deno.test("SqliteLog refuses a key whose message was damaged in the file", { ignore }, async () => {
