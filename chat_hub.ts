@@ -229,8 +229,9 @@ export class ChatHub implements ReaderHub, Disposable {
         this.#live.add(reader);
         continue;
       }
-      const rest = this.#encoder.encode(messageFrames(next) + events);
-      if (!reader.offer(rest, next.at(-1)?.id)) this.#fallBehind(reader);
+      const rest = messageFrames(next) + events;
+      if (rest === "") continue;
+      if (!reader.offer(this.#encoder.encode(rest), next.at(-1)?.id)) this.#fallBehind(reader);
     }
   }
 

@@ -287,6 +287,31 @@ Deno.test(
   }),
 );
 
+Deno.test("ChatHub sends no empty chunk", async () => {
+  await using room = await openRoom();
+  const [first] = await room.post("first");
+  // It reads the second message before the hub sends it.
+  await room.post("second");
+  const arriving = room.open({ since: first }).getReader();
+  await room.post("third");
+  const received: string[] = [];
+  while (!received.at(-1)?.includes("third")) {
+    const { value } = await arriving.read();
+    received.push(new TextDecoder().decode(value));
+  }
+  assertEquals(received.filter((chunk) => chunk === ""), []);
+  // The piece of a page that is sent first ends with a frame.
+  const [{ json }] = (await room.log.read({ since: first })).entries;
+  const fit = 2048 - `id: ${first}\ndata: ${json}\n\n`.length + "second".length;
+  const [last] = await room.post("between", "x".repeat(fit), "the rest");
+  const stream = room.open({ since: last }).getReader();
+  for (let chunk = 0; chunk < 2; chunk++) {
+    assertEquals(frames((await stream.read()).value!).length, 1);
+  }
+  room.hub.close();
+  assertMatch(frames((await stream.read()).value!)[0], /^retry: /);
+});
+
 Deno.test("ChatHub forgets a reader whose log fails, and leaves no timer for it", async () => {
   for (const error of [new LogUnavailableError("disk"), new TypeError("a fault of ours")]) {
     await using room = await openRoom();

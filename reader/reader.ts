@@ -97,7 +97,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
 
   /** Sends frames, whether or not there is room. */
   send(frames: Uint8Array): void {
-    if (this.#isOver) return;
+    if (this.#isOver || frames.length === 0) return;
     this.#sent += frames.length;
     this.#controller.enqueue(frames);
   }
