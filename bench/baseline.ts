@@ -1,7 +1,6 @@
 /**
- * What the project is measured against: the plain hub that anyone would write
- * first. Every message is sent to every reader at once, in a write of its own;
- * nothing is stored, checked or resumed.
+ * The baseline: the plain hub that anyone would write first. It writes each
+ * message to each reader at once, and stores, checks and resumes nothing.
  */
 
 const encoder = new TextEncoder();

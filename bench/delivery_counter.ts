@@ -1,13 +1,13 @@
-/** Counts what readers get that stay: every message once, in any order, and how long it took. */
+/** Counts what readers that stay connected receive, and how long each copy takes to arrive. */
 
 import { Histogram } from "./histogram.ts";
 import { type Arrival, MarkCounter } from "./mark.ts";
 
-/** Copies of messages that arrived at many readers, each counted once. */
+/** Counts each reader's copy of each message once, in whatever order they arrive. */
 export class DeliveryCounter extends MarkCounter {
-  /** How long each copy took, in microseconds. */
+  /** How long each copy took to arrive, in microseconds. */
   readonly latency = new Histogram();
-  /** One bit a copy: whether that reader has that message. */
+  /** One bit per copy: whether that reader has that message. */
   readonly #seen: Uint8Array;
   readonly #messages: number;
 

@@ -6,7 +6,7 @@ const encoder = new TextEncoder();
 const frame = (number: number, rest = "xxx") =>
   `id: 1-${number}\ndata: {"message":"${mark(number, 1000)}${rest}"}\n\n`;
 
-/** Gives a reader these bytes in chunks of a size. */
+/** Passes a text to a reader in chunks of `size` bytes. */
 function feed(counter: DeliveryCounter, reader: number, text: string, size = 4096): void {
   const bytes = encoder.encode(text);
   const buffer = new Uint8Array(8192);
@@ -18,7 +18,7 @@ function feed(counter: DeliveryCounter, reader: number, text: string, size = 409
   }
 }
 
-Deno.test("DeliveryCounter.count() counts each message of each reader and its time", () => {
+Deno.test("DeliveryCounter.count() counts each reader's copies and their latency", () => {
   const counter = new DeliveryCounter(2, 10);
   feed(counter, 0, frame(0) + frame(1) + frame(2));
   feed(counter, 1, frame(0) + frame(2));
@@ -27,7 +27,7 @@ Deno.test("DeliveryCounter.count() counts each message of each reader and its ti
   assertEquals(counter.lastMicros, 1500);
 });
 
-Deno.test("DeliveryCounter.count() finds messages however the chunks break", () => {
+Deno.test("DeliveryCounter.count() finds messages wherever chunks are split", () => {
   const events = "event: online\ndata: 2\n\nevent: ping\ndata: {}\n\n";
   const text = events + frame(0) + frame(1, "") + events + frame(9) + frame(10, "yyyyyyyy") +
     events;
@@ -38,7 +38,7 @@ Deno.test("DeliveryCounter.count() finds messages however the chunks break", () 
   }
 });
 
-Deno.test("DeliveryCounter.count() tells a copy that came twice", () => {
+Deno.test("DeliveryCounter.count() counts a copy that arrives twice as a duplicate", () => {
   const counter = new DeliveryCounter(3, 5);
   feed(counter, 2, frame(4) + frame(3) + frame(4));
   assertEquals([counter.delivered, counter.duplicates], [2, 1]);

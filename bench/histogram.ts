@@ -1,9 +1,9 @@
 /**
- * Counts of durations in buckets that grow with the duration, so that any number
- * of them takes the same memory and a quantile is off by 1.6% at most.
+ * Counts durations in buckets that widen with the duration: memory does not grow
+ * with the number of durations, and a quantile is at most 1.6% too high.
  */
 
-/** Durations below this have a bucket each; each doubling above has half as many. */
+/** Each duration below this has a bucket of its own; each doubling above it, half as many. */
 const STEPS = 128;
 const STEP_BITS = Math.log2(STEPS);
 
@@ -18,7 +18,7 @@ export class Histogram {
     return this.#count;
   }
 
-  /** The longest, in microseconds. */
+  /** The longest duration, in microseconds. */
   get max(): number {
     return this.#max;
   }
@@ -28,12 +28,12 @@ export class Histogram {
     const value = duration < 0 ? 0 : duration > 0x7fffffff ? 0x7fffffff : duration | 0;
     if (value > this.#max) this.#max = value;
     this.#count++;
-    // Below STEPS a bucket is a microsecond; above, the value's first seven bits.
+    // Below STEPS, one bucket per microsecond; above, the value's seven leading bits choose it.
     const shift = value < STEPS ? 0 : 31 - Math.clz32(value) - STEP_BITS + 1;
     this.#counts[shift * (STEPS / 2) + (value >> shift)]++;
   }
 
-  /** The duration in microseconds that a share `q` of all do not exceed; 0 where there are none. */
+  /** The duration, in microseconds, that a share `q` of all do not exceed; 0 if there are none. */
   quantile(q: number): number {
     const rank = Math.max(1, Math.ceil(q * this.#count));
     let seen = 0;

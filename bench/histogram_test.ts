@@ -9,7 +9,7 @@ Deno.test("Histogram.quantile() is exact for short durations", () => {
   assertEquals(histogram.count, 50);
 });
 
-Deno.test("Histogram.quantile() is off by 1.6% at most for long ones", () => {
+Deno.test("Histogram.quantile() is at most 1.6% too high for long durations", () => {
   for (let duration = 60; duration < 2e9; duration = Math.ceil(duration * 1.007)) {
     const histogram = new Histogram();
     histogram.record(duration);
@@ -19,7 +19,7 @@ Deno.test("Histogram.quantile() is off by 1.6% at most for long ones", () => {
   }
 });
 
-Deno.test("Histogram.record() takes what can't be: before the start and after the end", () => {
+Deno.test("Histogram.record() accepts durations out of range", () => {
   const histogram = new Histogram();
   assertEquals(histogram.quantile(0.5), 0);
   histogram.record(-5);

@@ -1,8 +1,8 @@
-/** How the benchmark and its load talk to each other: one JSON value a line. */
+/** The protocol between the benchmark and its load: one JSON value per line. */
 
 const encoder = new TextEncoder();
 
-/** The values that come in, until the other side ends. */
+/** The values received, until the other side closes the stream. */
 export async function* readJsonLines<T>(stream: ReadableStream<Uint8Array>): AsyncGenerator<T> {
   const decoder = new TextDecoder();
   let text = "";
@@ -14,7 +14,7 @@ export async function* readJsonLines<T>(stream: ReadableStream<Uint8Array>): Asy
   }
 }
 
-/** A value as it goes out. */
+/** A value, encoded as a line. */
 export function jsonLine(value: unknown): Uint8Array<ArrayBuffer> {
   return encoder.encode(`${JSON.stringify(value)}\n`);
 }

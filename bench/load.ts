@@ -1,45 +1,47 @@
 /**
- * The benchmark's load, a process of its own: thousands of readers and some
- * publishers over plain TCP. It takes one order after the other on its input,
- * tells how each goes on its output, and ends with its input.
+ * The benchmark's load, in a process of its own: thousands of readers and some
+ * publishers over plain TCP. It reads orders from its standard input, carries
+ * them out one after another, reports on its standard output, and exits when its
+ * input ends.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { DeliveryCounter } from "./delivery_counter.ts";
 import { jsonLine, readJsonLines } from "./json_lines.ts";
-import { mark, MARK_LENGTH } from "./mark.ts";
-import { microsNow, Readers } from "./readers.ts";
+import { mark, MARK_LENGTH, microsNow } from "./mark.ts";
+import { Readers } from "./readers.ts";
 import { ReturnCounter } from "./return_counter.ts";
 import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
-/** What to send and to whom. */
+/** Connects readers, then posts messages to them. */
 export interface LoadOrder {
   readonly port: number;
   readonly readers: number;
   readonly publishers: number;
   readonly messages: number;
-  /** Messages a second; 0: every publisher posts its next when the last is answered. */
+  /** Messages per second; 0: each publisher posts again as soon as it gets a response. */
   readonly rate: number;
-  /** Bytes of a message's text. */
+  /** Length of a message's text in bytes. */
   readonly size: number;
-  /** Nothing is posted after this many seconds. */
+  /** Posting stops after this many seconds. */
   readonly seconds: number;
 }
 
-/** Readers that come back all at once; they hung up when the order before this ended. */
+/** Reconnects all readers at once; they hung up at the end of the previous order. */
 export interface ReturnOrder extends Missed {
   readonly port: number;
   readonly readers: number;
 }
 
-/** What went past a reader while it was away. */
+/** What a reader missed while it was away. */
 export interface Missed {
-  /** The last id it has seen; none where nobody can resume. */
+  /** The last id it has seen; absent if the server cannot resume. */
   readonly cursor?: string;
-  /** The numbers of the messages behind that, in the order of the log. */
+  /** The numbers of the messages after it, in log order. */
   readonly missed: readonly number[];
 }
 
-/** What the load tells; after `connected` it waits for a line, "go", unless readers return. */
+/** What the load reports; after `connected` it waits for the line "go", unless readers return. */
 export type LoadEvent =
   | { readonly event: "connecting"; readonly readers: number }
   | { readonly event: "connected"; readonly seconds: number }
@@ -49,56 +51,52 @@ export type LoadEvent =
   | { readonly event: "returned"; readonly result: ReturnResult }
   | { readonly event: "failed"; readonly reason: string };
 
-/** What came of an order. */
+/** The outcome of an order. */
 export interface LoadResult {
-  /** Messages that were answered with a 2xx. */
+  /** Posts that got a 2xx response. */
   readonly accepted: number;
-  /** Posts that got another answer, or none. */
+  /** Posts that got any other response, or none. */
   readonly refused: number;
   readonly delivered: number;
   readonly lost: number;
   readonly duplicates: number;
-  /** Streams that ended before they should. */
+  /** Streams that ended early. */
   readonly broken: number;
-  /** From the first post to the last copy's arrival. */
+  /** From the first post until the last copy arrived. */
   readonly seconds: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
 }
 
-/** What came of a return. */
+/** The outcome of a return. */
 export interface ReturnResult {
   readonly delivered: number;
-  /** Copies that did not come, or not in order. */
+  /** Copies that did not arrive, or not in order. */
   readonly lost: number;
   readonly duplicates: number;
-  /** Streams that ended again. */
+  /** Streams that ended early. */
   readonly broken: number;
   /**
    * From the start of the first connection until the last reader has the last
-   * message it missed; where nothing can be resumed, until it has its first event.
+   * message it missed or, if the server cannot resume, its first event.
    */
   readonly seconds: number;
 }
 
-/** Readers that arrive at the same time. */
+/** Connections opened at the same time. */
 const CONNECTING = 64;
-/** Copies are lost if none arrives for so long. */
+/** When no copy has arrived for this long, the missing ones count as lost. */
 const SILENCE_MS = 3000;
-/** How long copies that come twice have to show up. */
+/** How long to wait for duplicates after the last copy. */
 const LINGER_MS = 250;
 const PROGRESS_MS = 200;
 
 const encoder = new TextEncoder();
 
-function tell(event: LoadEvent): void {
+function report(event: LoadEvent): void {
   const line = jsonLine(event);
   for (let sent = 0; sent < line.length;) sent += Deno.stdout.writeSync(line.subarray(sent));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** The readers and publishers of one order. */
@@ -117,18 +115,18 @@ class Load implements Disposable {
     this.#readers = new Readers({ port, readers, counter: this.#counter, connecting: CONNECTING });
   }
 
-  /** Opens every stream; resolves when each has said that it is live. */
+  /** Opens every stream; resolves once all are live. */
   async connect(): Promise<void> {
-    await this.#readers.connect((readers) => tell({ event: "connecting", readers }));
+    await this.#readers.connect((readers) => report({ event: "connecting", readers }));
   }
 
-  /** Posts all messages and waits for their copies. */
-  async run(finished: () => void): Promise<LoadResult> {
+  /** Posts all messages; calls `onDelivered` once all copies are there, then awaits duplicates. */
+  async run(onDelivered: () => void): Promise<LoadResult> {
     const { port, publishers, readers, seconds } = this.#order;
     using stack = new DisposableStack();
     const connections = [];
     for (let i = 0; i < publishers; i++) connections.push(stack.use(await connect(port)));
-    const timer = setInterval(() => this.#tellProgress(), PROGRESS_MS);
+    const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     const start = microsNow();
     const deadline = start + seconds * 1e6;
     await Promise.all(connections.map((connection) => this.#publish(connection, start, deadline)));
@@ -139,11 +137,11 @@ class Load implements Disposable {
     while (this.#counter.delivered < expected() && performance.now() - since < SILENCE_MS) {
       if (this.#counter.delivered !== delivered) since = performance.now();
       delivered = this.#counter.delivered;
-      await pause(2);
+      await delay(2);
     }
     clearInterval(timer);
-    finished();
-    await pause(LINGER_MS);
+    onDelivered();
+    await delay(LINGER_MS);
 
     const { latency, duplicates, lastMicros } = this.#counter;
     const ms = (micros: number) => micros / 1000;
@@ -165,7 +163,7 @@ class Load implements Disposable {
     this.#readers[Symbol.dispose]();
   }
 
-  /** Posts the next message until there is none or the time is up. */
+  /** Posts messages until there are none left or time is up. */
   async #publish(connection: Deno.Conn, start: number, deadline: number): Promise<void> {
     const { messages, rate, size, port } = this.#order;
     const filler = "x".repeat(size - MARK_LENGTH);
@@ -174,7 +172,7 @@ class Load implements Disposable {
       const number = this.#next++;
       if (rate > 0) {
         const wait = start + number / rate * 1e6 - microsNow();
-        if (wait > 0) await pause(wait / 1000);
+        if (wait > 0) await delay(wait / 1000);
       }
       const body = `nickname=load&message=${mark(number, microsNow())}${filler}`;
       const head = `POST /chat HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
@@ -182,7 +180,7 @@ class Load implements Disposable {
         `Content-Length: ${body.length}\r\n\r\n`;
       try {
         await writeAll(connection, encoder.encode(head + body));
-        const status = await readAnswer(connection, buffer);
+        const status = await readResponse(connection, buffer);
         if (status >= 200 && status < 300) this.#accepted++;
         else this.#refused++;
       } catch (error) {
@@ -193,23 +191,23 @@ class Load implements Disposable {
     }
   }
 
-  #tellProgress(): void {
-    tell({ event: "sending", delivered: this.#counter.delivered, posted: this.#next });
+  #reportProgress(): void {
+    report({ event: "sending", delivered: this.#counter.delivered, posted: this.#next });
   }
 }
 
-/** Opens all streams at once, each with a cursor, and counts what they get. */
+/** Opens all streams at once, each with the cursor, and counts what they receive. */
 async function comeBack({ port, readers, cursor, missed }: ReturnOrder): Promise<void> {
   const counter = new ReturnCounter(readers, missed);
   using all = new Readers({ port, readers, counter, cursor, connecting: readers });
   const start = microsNow();
-  await all.connect((readers) => tell({ event: "connecting", readers }));
+  await all.connect((readers) => report({ event: "connecting", readers }));
   const online = microsNow();
-  tell({ event: "connected", seconds: (online - start) / 1e6 });
-  await pause(LINGER_MS);
+  report({ event: "connected", seconds: (online - start) / 1e6 });
+  await delay(LINGER_MS);
   const { delivered, duplicates, lastMicros } = counter;
   const served = missed.length > 0 ? lastMicros : online;
-  tell({
+  report({
     event: "returned",
     result: {
       delivered,
@@ -221,8 +219,8 @@ async function comeBack({ port, readers, cursor, missed }: ReturnOrder): Promise
   });
 }
 
-/** Reads an answer to its end and returns its status. */
-async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<number> {
+/** Reads a response to its end and returns its status. */
+async function readResponse(connection: Deno.Conn, buffer: Uint8Array): Promise<number> {
   let text = "";
   for (;;) {
     const read = await connection.read(buffer);
@@ -237,7 +235,6 @@ async function readAnswer(connection: Deno.Conn, buffer: Uint8Array): Promise<nu
 
 if (import.meta.main) {
   const lines = readJsonLines<LoadOrder | ReturnOrder | "go">(Deno.stdin.readable);
-  // Without the benchmark there is nobody to work for, whatever is under way.
   const next = async () => {
     const { value } = await lines.next();
     return value;
@@ -251,13 +248,14 @@ if (import.meta.main) {
       using load = new Load(order);
       const start = performance.now();
       await load.connect();
-      tell({ event: "connected", seconds: (performance.now() - start) / 1000 });
+      report({ event: "connected", seconds: (performance.now() - start) / 1000 });
       if (await next() !== "go") break;
-      const result = await load.run(() => tell({ event: "delivered" }));
-      tell({ event: "result", result });
+      const result = await load.run(() => report({ event: "delivered" }));
+      report({ event: "result", result });
     } catch (error) {
-      tell({ event: "failed", reason: error instanceof Error ? error.message : String(error) });
+      report({ event: "failed", reason: error instanceof Error ? error.message : String(error) });
     }
   }
+  // The benchmark is gone: nobody is waiting for what is still running.
   Deno.exit();
 }

@@ -6,7 +6,7 @@ import { end, spawn } from "./server.ts";
 
 const LOAD = new URL("load.ts", import.meta.url).href;
 
-/** The load in a process of its own: it takes orders and tells how they go. */
+/** Runs the load in a process of its own; disposing of it kills the process. */
 export class LoadProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -31,18 +31,19 @@ export class LoadProcess implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  async tell(value: LoadOrder | ReturnOrder | "go"): Promise<void> {
+  /** Sends an order, or the start signal that an order waits for once its readers are connected. */
+  async send(value: LoadOrder | ReturnOrder | "go"): Promise<void> {
     await this.#input.write(jsonLine(value));
   }
 
-  /** The next event of that name; those before it are progress. */
+  /** Waits for an event of that name; the ones before it go to `onProgress`. */
   async until<Name extends LoadEvent["event"]>(
     name: Name,
     onProgress?: (event: LoadEvent) => void,
   ): Promise<LoadEvent & { event: Name }> {
     for (;;) {
       const { value, done } = await this.#events.next();
-      if (done) throw new Error("The load ended before its work was done");
+      if (done) throw new Error("The load exited before it was finished");
       if (value.event === "failed") throw new Error(value.reason);
       if (value.event === name) return value as LoadEvent & { event: Name };
       onProgress?.(value);

@@ -4,23 +4,24 @@
  * measurement → table.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { LoadProcess } from "./load_process.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
 import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
 import { lastMessages, measureReturn, type Return } from "./return.ts";
 import { canPin, cpuSeconds, residentKib, startServer, type Target } from "./server.ts";
 
-/** Where the processes run if they can be pinned. */
+/** The cores that the processes run on if they can be pinned. */
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
-/** What both sides have behind them before anything is measured: compiled code, open files. */
+/** Load before the measurement, so that both sides have compiled their code. */
 const WARM_UP = { readers: 50, publishers: 4, messages: 200, rate: 0, size: 32, seconds: 10 };
-/** Who resumes nothing misses nothing. */
-const NOTHING = { missed: [] };
-/** How long a server takes to be at rest after all readers came or left. */
+/** For a server that cannot resume. */
+const NOTHING_MISSED = { missed: [] };
+/** How long a server needs to settle after all readers have connected or left. */
 const SETTLE_MS = 500;
 
-/** Measures one server with one number of readers, in processes that are there for it alone. */
+/** Measures one server with one number of readers, each time in fresh processes. */
 async function measure(
   target: Target,
   readers: number,
@@ -34,25 +35,25 @@ async function measure(
   const server = await startServer(target, options.messageLog, running, core);
   const load = running.use(new LoadProcess(pinned ? LOAD_CORE : undefined));
 
-  await load.tell({ ...WARM_UP, port: server.port });
+  await load.send({ ...WARM_UP, port: server.port });
   await load.until("connected");
-  await load.tell("go");
+  await load.send("go");
   await load.until("result");
-  await pause(SETTLE_MS);
+  await delay(SETTLE_MS);
 
   const { publishers, messages, rate, size, seconds } = options;
   const emptyKib = await residentKib(server.pid);
-  await load.tell({ port: server.port, readers, publishers, messages, rate, size, seconds });
+  await load.send({ port: server.port, readers, publishers, messages, rate, size, seconds });
   const connected = await load.until("connected", (event) => {
     if (event.event === "connecting") show(`${number(event.readers)} connected`);
   });
-  await pause(SETTLE_MS);
+  await delay(SETTLE_MS);
   const fullKib = await residentKib(server.pid);
 
   const serverBefore = await cpuSeconds(server.pid);
   const loadBefore = await cpuSeconds(load.pid);
   const start = performance.now();
-  await load.tell("go");
+  await load.send("go");
   await load.until("delivered", (event) => {
     if (event.event !== "sending") return;
     show(
@@ -65,17 +66,21 @@ async function measure(
   const loadAfter = await cpuSeconds(load.pid);
   const { result } = await load.until("result");
 
-  let back: Return | undefined;
+  let returned: Return | undefined;
   if (options.return > 0) {
     if (result.accepted < options.return) {
-      throw new Error(`only ${result.accepted} messages were stored, --return ${options.return}`);
+      throw new Error(
+        `only ${result.accepted} messages were stored, fewer than --return ${options.return}`,
+      );
     }
-    const missed = target === "project" ? await lastMessages(server, options.return) : NOTHING;
-    // The readers have hung up: the server is to be done with that.
-    await pause(SETTLE_MS);
-    const showBack = (count: number) => show(`${number(count)} are back`);
-    showBack(0);
-    back = await measureReturn(server, load, readers, missed, showBack);
+    const missed = target === "project"
+      ? await lastMessages(server, options.return)
+      : NOTHING_MISSED;
+    // The readers have just hung up.
+    await delay(SETTLE_MS);
+    const showReturned = (count: number) => show(`${number(count)} have returned`);
+    showReturned(0);
+    returned = await measureReturn(server, load, readers, missed, showReturned);
   }
   progress("");
 
@@ -89,7 +94,7 @@ async function measure(
     cpuMicrosPerDelivery: ratio(difference(serverAfter, serverBefore), delivered / 1e6),
     kibPerReader: ratio(difference(fullKib, emptyKib), readers),
     loadCpuShare: ratio(difference(loadAfter, loadBefore), tookSeconds),
-    return: back,
+    return: returned,
   };
 }
 
@@ -101,11 +106,7 @@ function ratio(value: number | undefined, by: number): number | undefined {
   return value === undefined || by === 0 ? undefined : value / by;
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Replaces the line at the bottom of a terminal; an empty text takes it away. */
+/** Replaces the terminal's last line; an empty text clears it. */
 function progress(text: string): void {
   if (!Deno.stderr.isTerminal()) return;
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));

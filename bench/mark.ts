@@ -1,18 +1,23 @@
 /**
  * Finds the benchmark's messages in the bytes that readers receive. This runs
- * for every copy of every message, in the process that must not be the limit:
- * no text is decoded and no frame parsed.
+ * for every copy of every message, in a process that must not become the
+ * bottleneck: it decodes no text and parses no frames.
  *
- * A message's text begins with a mark: `@`, its number and the microsecond it
- * was sent at, both in fixed width. Nothing else in a frame has an `@`.
+ * A message's text begins with a mark: `@`, then its number and the microsecond
+ * at which it was sent, zero-padded. Nothing else in a frame contains an `@`.
  */
 
 const AT = "@".charCodeAt(0);
 const NUMBER_DIGITS = 7;
 const TIME_DIGITS = 10;
 
-/** Bytes of a mark: what the shortest text of a message takes. */
+/** Length of a mark in bytes; no message's text is shorter. */
 export const MARK_LENGTH = 1 + NUMBER_DIGITS + TIME_DIGITS;
+
+/** The clock that marks are made with, in microseconds. */
+export function microsNow(): number {
+  return Math.round(performance.now() * 1000);
+}
 
 /** The mark of message `number`, sent at `micros`. */
 export function mark(number: number, micros: number): string {
@@ -20,28 +25,28 @@ export function mark(number: number, micros: number): string {
     String(micros).padStart(TIME_DIGITS, "0");
 }
 
-/** The number of the message whose text this is. */
+/** The number of the message with this text. */
 export function markedNumber(text: string): number {
   return Number(text.slice(1, 1 + NUMBER_DIGITS));
 }
 
-/** What a copy that arrived is to its reader; one that is ignored is none of its business yet. */
+/** How a copy counts for its reader; one that arrives out of turn is ignored. */
 export type Arrival = "delivered" | "duplicate" | "ignored";
 
-/** Counts the copies of messages that arrive at many readers. */
+/** Counts copies of messages as they arrive at many readers. */
 export abstract class MarkCounter {
   #delivered = 0;
   #duplicates = 0;
   #lastMicros = 0;
-  /** Bytes from the end of a mark to the next, as seen last: frames are mostly of one length. */
+  /** The last distance from the end of a mark to the next; most frames are equally long. */
   #gap = 0;
 
-  /** Copies that arrived, repeats not counted. */
+  /** Copies delivered, without duplicates. */
   get delivered(): number {
     return this.#delivered;
   }
 
-  /** Copies of a message the reader already had. */
+  /** Copies of messages that the reader already had. */
   get duplicates(): number {
     return this.#duplicates;
   }
@@ -52,9 +57,9 @@ export abstract class MarkCounter {
   }
 
   /**
-   * Counts the marks in the first `length` bytes of a reader's buffer. A mark
-   * that breaks off at the end is moved to the buffer's start: the number of its
-   * bytes is returned, and the next chunk belongs behind them.
+   * Counts the marks in the first `length` bytes of a reader's buffer. A mark cut
+   * off at the end is moved to the start of the buffer. Returns how many bytes of
+   * it there are; the next chunk goes after them.
    */
   count(reader: number, buffer: Uint8Array, length: number, micros: number): number {
     let at = find(buffer, 0, length);
@@ -76,7 +81,7 @@ export abstract class MarkCounter {
     return 0;
   }
 
-  /** Takes note of a copy, which took so long from its post. */
+  /** Classifies a copy that arrived `tookMicros` after it was posted. */
   protected abstract arrived(reader: number, message: number, tookMicros: number): Arrival;
 
   #count(reader: number, buffer: Uint8Array, at: number, micros: number): void {
@@ -92,7 +97,7 @@ export abstract class MarkCounter {
   }
 }
 
-/** The place of the next `@`, or `length`. */
+/** The index of the next `@`, or `length`. */
 function find(buffer: Uint8Array, from: number, length: number): number {
   let at = from;
   while (at < length && buffer[at] !== AT) at++;

@@ -1,59 +1,60 @@
-/** The benchmark's options: what it takes, its defaults, and what `--help` says. */
+/** The benchmark's options, their defaults, and the text of `--help`. */
 
 import { parseArgs } from "node:util";
 import { MARK_LENGTH } from "./mark.ts";
 
-/** What one run of the benchmark does. */
+/** The options of one run. */
 export interface Options {
-  /** One measurement for each of these numbers of readers. */
+  /** Numbers of readers; each is a measurement of its own. */
   readonly readers: readonly number[];
   readonly publishers: number;
   readonly messages: number;
-  /** Messages a second; 0: as fast as they are answered. */
+  /** Messages per second; 0: each publisher posts again as soon as it gets a response. */
   readonly rate: number;
-  /** Bytes of a message's text. */
+  /** Length of a message's text in bytes. */
   readonly size: number;
-  /** Nothing is posted after this many seconds. */
+  /** Posting stops after this many seconds. */
   readonly seconds: number;
-  /** Messages that every reader misses before all come back at once; 0: none of them leaves. */
+  /** How many messages each reader has missed when all reconnect at once; 0: none reconnects. */
   readonly return: number;
   readonly messageLog: string;
   readonly baseline: boolean;
-  /** Where the results go as JSON. */
+  /** The file to write the results to, as JSON. */
   readonly json?: string;
   readonly help: boolean;
 }
 
-/** Copies that are told apart, one bit each: 125 MB in the load's process. */
+/** The load keeps one bit per copy: at most 125 MB. */
 const MAX_COPIES = 1e9;
-/** The chat keeps 10,000 messages; to resume, it needs the one before those that are missed. */
+/** The chat keeps 10,000 messages: those missed, and the one before them that is the cursor. */
 const MAX_MISSED = 9999;
 
 export const HELP = `\
-Measures how fast the chat delivers: starts it, connects readers, posts, and counts every copy.
+Measures how fast the chat delivers: starts it, connects readers, posts messages, and counts every
+copy that arrives.
 
 Usage: deno task bench [flags]
 
-  --readers N       open streams; a list such as 100,1000,5000 measures each (1000)
+  --readers N       open streams; a list such as 100,1000,5000 measures each number (1000)
   --publishers N    connections that post (20)
-  --messages N      messages in all (400)
-  --rate N          messages a second; 0: each publisher posts as soon as it is answered (0)
+  --messages N      total number of messages (400)
+  --rate N          messages per second; 0: post again as soon as the response is in (0)
   --size BYTES      length of a message's text (32)
-  --seconds N       post nothing after this many seconds (60)
-  --return N        then let all readers hang up and come back at once, each with the last N
-                    messages missed, and measure until all have them; 0: do not (0)
+  --seconds N       stop posting after this many seconds (60)
+  --return N        afterwards disconnect all readers and reconnect them at once, each having
+                    missed the last N messages, and time the catch-up; 0: skip this (0)
   --message-log URL the chat's --message-log (memory:)
   --baseline        also measure a plain hub that writes each message to each reader at once
   --json FILE       write the results to a file, for bench/plot.ts
-  --help            print this and stop
+  --help            print this help and exit
 
-Ends with 1 if a copy was lost or came twice.`;
+Exits with 1 if a copy was lost or duplicated.`;
 
 /**
  * Reads the options.
  *
  * @throws {TypeError} For an unknown flag.
- * @throws {RangeError} For a value that can't be.
+ * @throws {RangeError} For a value out of range.
  */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
@@ -74,7 +75,7 @@ export function parseOptions(args: readonly string[]): Options {
   });
   const messages = wholeNumber("messages", values.messages, 1, 9_999_999);
   const options = {
-    // A connection needs a port of its own on the load's side, and there are 28,000.
+    // Each connection takes an ephemeral port on the load's side, of which there are 28,000.
     readers: values.readers.split(",").map((text) => wholeNumber("readers", text, 1, 25_000)),
     publishers: wholeNumber("publishers", values.publishers, 1, 1000),
     messages,
@@ -96,10 +97,10 @@ export function parseOptions(args: readonly string[]): Options {
   return options;
 }
 
-function wholeNumber(name: string, text: string, least: number, most: number): number {
+function wholeNumber(name: string, text: string, min: number, max: number): number {
   const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
   throw new RangeError(
-    `--${name} must be a whole number from ${least} to ${most}, received "${text}"`,
+    `--${name} must be a whole number from ${min} to ${max}, received "${text}"`,
   );
 }

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { HELP, parseOptions } from "./options.ts";
 
-Deno.test("parseOptions() has a default for every option, and HELP lists it", () => {
+Deno.test("parseOptions() has a default for every option, and HELP lists them all", () => {
   const options = parseOptions([]);
   assertEquals(options.readers, [1000]);
   assertEquals([options.publishers, options.messages, options.rate], [20, 400, 0]);
@@ -11,11 +11,11 @@ Deno.test("parseOptions() has a default for every option, and HELP lists it", ()
   }
 });
 
-Deno.test("parseOptions() takes a list of readers", () => {
+Deno.test("parseOptions() accepts a list of numbers of readers", () => {
   assertEquals(parseOptions(["--readers", "100,1000,5000"]).readers, [100, 1000, 5000]);
 });
 
-Deno.test("parseOptions() refuses what it does not know and what would not fit", () => {
+Deno.test("parseOptions() rejects unknown flags and values out of range", () => {
   assertThrows(() => parseOptions(["--reader", "1"]), TypeError);
   assertThrows(() => parseOptions(["--readers", "10,"]), RangeError, "--readers must be");
   assertThrows(() => parseOptions(["--size", "3"]), RangeError, "--size must be");

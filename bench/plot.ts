@@ -1,5 +1,5 @@
 /**
- * Draws what the benchmark wrote with `--json`: deliveries a second and p99
+ * Plots what the benchmark wrote with `--json`: deliveries per second and p99
  * against the number of readers.
  *
  * ```sh
@@ -18,7 +18,7 @@ const PANEL = { top: 64, width: 290, height: 210 } as const;
 const PANEL_LEFTS = [64, 448] as const;
 const TARGETS: readonly Target[] = ["project", "baseline"];
 
-/** Colours that hold on white and, behind the media query, on black. */
+/** Colours for a white background and, in the media query, for a black one. */
 const STYLE = `
     text { font: 12px system-ui, sans-serif; fill: #1f2328; }
     .title { font-size: 14px; font-weight: 600; }
@@ -44,19 +44,19 @@ interface Panel {
   readonly title: string;
   readonly left: number;
   readonly value: (measurement: Measurement) => number;
-  /** What the axis says of a value. */
+  /** The axis label of a value. */
   readonly tick: (value: number) => string;
 }
 
 const PANELS: readonly Panel[] = [
   {
-    title: "Deliveries a second (more is better)",
+    title: "Deliveries per second (higher is better)",
     left: PANEL_LEFTS[0],
     value: ({ deliveriesPerSecond }) => deliveriesPerSecond,
     tick: (value) => value < 1000 ? number(value) : `${number(value / 1000)} k`,
   },
   {
-    title: "p99 in milliseconds (less is better)",
+    title: "p99 in milliseconds (lower is better)",
     left: PANEL_LEFTS[1],
     value: ({ p99Ms }) => p99Ms,
     tick: number,
@@ -68,7 +68,7 @@ export function plot({ measurements, options, system, deno, date }: Results): st
   const readers = [...new Set(measurements.map(({ readers }) => readers))].sort((a, b) => a - b);
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
-    "  <title>Deliveries a second and p99 against the number of readers</title>",
+    "  <title>Deliveries per second and p99 against the number of readers</title>",
     `  <style>${STYLE}\n  </style>`,
     ...legend(measurements),
     ...PANELS.flatMap((panel) => drawPanel(panel, measurements, readers)),
@@ -85,11 +85,11 @@ function drawPanel(panel: Panel, measurements: readonly Measurement[], readers: 
   const bottom = top + height;
   const x = horizontal(left + 12, width - 24, readers);
   const step = roundStep(Math.max(...measurements.map(value)) / 4);
-  const most = Math.max(step, Math.ceil(Math.max(...measurements.map(value)) / step) * step);
-  const y = (value: number) => bottom - value / most * height;
+  const max = Math.max(step, Math.ceil(Math.max(...measurements.map(value)) / step) * step);
+  const y = (value: number) => bottom - value / max * height;
 
   const lines = [text(left, top - 14, title, "title")];
-  for (let at = 0; at <= most * 1.0001; at += step) {
+  for (let at = 0; at <= max * 1.0001; at += step) {
     lines.push(
       line(left, y(at), left + width, y(at), at === 0 ? "axis" : "grid"),
       text(left - 8, y(at) + 4, tick(at), "note", "end"),
@@ -127,17 +127,17 @@ function legend(measurements: readonly Measurement[]): string[] {
   });
 }
 
-/** Where a number of readers is: each doubling is as wide as the next. */
+/** Maps a number of readers to its x coordinate, on a logarithmic scale. */
 function horizontal(left: number, width: number, readers: number[]): (count: number) => number {
   const [first, last] = [Math.log(readers[0]), Math.log(readers.at(-1)!)];
   return (count) =>
     last === first ? left + width / 2 : left + (Math.log(count) - first) / (last - first) * width;
 }
 
-/** The step of an axis: 1, 2 or 5 and zeros, not less than `least`. */
-function roundStep(least: number): number {
-  const power = 10 ** Math.floor(Math.log10(Math.max(least, 1e-6)));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least * 0.999)!;
+/** The step of an axis: 1, 2 or 5 times a power of ten, at least `min`. */
+function roundStep(min: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(min, 1e-6)));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= min * 0.999)!;
 }
 
 function text(x: number, y: number, content: string, name = "", anchor = "start"): string {

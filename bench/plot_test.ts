@@ -21,7 +21,7 @@ const measured = (target: "project" | "baseline", readers: number) => ({
   p99Ms: readers / 10,
 });
 
-Deno.test("plot() draws a line a server in each diagram, and a point a measurement", () => {
+Deno.test("plot() draws a line per server and a point per measurement in each diagram", () => {
   const svg = plot(results(
     ...[100, 1000, 5000].flatMap((readers) => [
       measured("project", readers),
@@ -29,7 +29,7 @@ Deno.test("plot() draws a line a server in each diagram, and a point a measureme
     ]),
   ));
   assertEquals(svg.match(/<circle/g)?.length, 12);
-  // Two for the legend.
+  // Two of them are in the legend.
   assertEquals(svg.match(/<polyline/g)?.length, 6);
   assertStringIncludes(svg, ">400 k</text>");
   assertStringIncludes(svg, ">5,000</text>");

@@ -3,41 +3,41 @@
  * each of them receives.
  */
 
-import type { MarkCounter } from "./mark.ts";
+import { type MarkCounter, microsNow } from "./mark.ts";
 import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
-/** Who reads what. */
+/** Options for {@linkcode Readers}. */
 export interface ReadersOptions {
   readonly port: number;
   readonly readers: number;
-  /** Told of every byte, from the first of a stream on. */
+  /** Sees every byte of every stream. */
   readonly counter: MarkCounter;
-  /** Connections that are being made at the same time. */
+  /** Connections opened at the same time. */
   readonly connecting: number;
-  /** The last id they have seen; without one they ask for what comes from now on. */
+  /** The id to resume after; without one, only new messages are asked for. */
   readonly cursor?: string;
 }
 
-/** All readers' buffers together. */
+/** Size of all readers' buffers together. */
 const BUFFER_BYTES = 64 * 1024 * 1024;
 const MIN_BUFFER_BYTES = 4096;
 const MAX_BUFFER_BYTES = 64 * 1024;
 const CONNECT_TIMEOUT_MS = 30_000;
 const PROGRESS_MS = 200;
-/** What a stream says when nothing of the log is ahead of the reader any more. */
+/** The event that ends a stream's replay. */
 const ONLINE = /event: online\n[^]*\n\n/;
-/** More than ONLINE takes, and how it may be cut in pieces. */
+/** Longer than what ONLINE matches, which may be split between reads. */
 const TAIL_LENGTH = 100;
 
 const encoder = new TextEncoder();
 
-/** The readers of one order; disposing of them hangs up on the server, all at once. */
+/** The readers of one order; disposing of them closes all connections at once. */
 export class Readers implements Disposable {
   readonly #options: ReadersOptions;
   readonly #request: Uint8Array;
   readonly #connections: Deno.Conn[] = [];
   readonly #bufferBytes: number;
-  /** Made and written to beforehand: the system hands out memory when it is touched. */
+  /** Written to in advance: the system allocates memory when it is first touched. */
   readonly #buffers: Uint8Array;
   #ready = 0;
   #broken = 0;
@@ -51,12 +51,12 @@ export class Readers implements Disposable {
     this.#buffers = new Uint8Array(options.readers * this.#bufferBytes).fill(0);
   }
 
-  /** Streams that ended before they should. */
+  /** Streams that ended early. */
   get broken(): number {
     return this.#broken;
   }
 
-  /** Opens every stream; resolves when each has said that it is live. */
+  /** Opens every stream; resolves once all are live. */
   async connect(onProgress: (ready: number) => void): Promise<void> {
     const { readers, connecting } = this.#options;
     let next = 0;
@@ -86,13 +86,15 @@ export class Readers implements Disposable {
     this.#read(connection, reader, buffer, kept);
   }
 
-  /** Asks for the stream and reads until the reader is live; returns how much of a mark is kept. */
+  /** Requests the stream and reads until it is live; returns the length of a cut-off mark. */
   async #untilOnline(connection: Deno.Conn, reader: number, buffer: Uint8Array): Promise<number> {
     await writeAll(connection, this.#request);
     let text = "";
     for (let kept = 0, isFirst = true;; isFirst = false) {
       const read = await connection.read(buffer.subarray(kept));
-      if (read === null) throw new Error(`A stream ended at once: ${text.split("\r\n")[0]}`);
+      if (read === null) {
+        throw new Error(`A stream ended before it was live: ${text.split("\r\n")[0]}`);
+      }
       text += asText(buffer.subarray(kept, kept + read));
       if (isFirst && !text.startsWith("HTTP/1.1 200")) {
         throw new Error(`A stream was refused: ${text.split("\r\n")[0]}`);
@@ -103,7 +105,7 @@ export class Readers implements Disposable {
     }
   }
 
-  /** The loop that thousands of readers are in: read, count, read again into the same buffer. */
+  /** The hot loop of thousands of readers: read, count, read again into the same buffer. */
   async #read(
     connection: Deno.Conn,
     reader: number,
@@ -122,11 +124,6 @@ export class Readers implements Disposable {
     }
     if (!this.#closed) this.#broken++;
   }
-}
-
-/** The clock of all marks. */
-export function microsNow(): number {
-  return Math.round(performance.now() * 1000);
 }
 
 function streamRequest(cursor?: string): string {

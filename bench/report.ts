@@ -1,45 +1,45 @@
-/** What a run of the benchmark found: its form as JSON, and as a table for people. */
+/** The results of a run: their form as JSON, and as a table for people. */
 
 import type { LoadResult } from "./load.ts";
 import type { Options } from "./options.ts";
 import type { Return } from "./return.ts";
 import type { Target } from "./server.ts";
 
-/** One server under one number of readers. */
+/** One server with one number of readers. */
 export interface Measurement extends LoadResult {
   readonly target: Target;
   readonly readers: number;
   readonly deliveriesPerSecond: number;
-  /** Until every reader was live. */
+  /** How long it took until every reader was live. */
   readonly connectSeconds: number;
-  /** Server CPU for a delivery; none where the system does not tell. */
+  /** Server CPU time per delivery; absent where there is no /proc. */
   readonly cpuMicrosPerDelivery?: number;
-  /** What the server's resident memory grew by while readers connected, for each. */
+  /** Growth of the server's resident memory per reader; absent where there is no /proc. */
   readonly kibPerReader?: number;
-  /** The share of one core that the load used: near 1, it was the limit. */
+  /** Share of one core that the load used; near 1, the load was the bottleneck. */
   readonly loadCpuShare?: number;
-  /** With `--return`. */
+  /** Only with `--return`. */
   readonly return?: Return;
 }
 
-/** All that a run writes with `--json`. */
+/** What `--json` writes. */
 export interface Results {
   readonly date: string;
   readonly deno: string;
   readonly system: string;
-  /** Server and load each had a core of their own. */
+  /** Whether server and load had a core each. */
   readonly pinned: boolean;
   readonly options: Options;
   readonly measurements: readonly Measurement[];
 }
 
-/** Above this share of a core, the load may be what limits. */
-const LOAD_LIMIT = 0.9;
+/** Above this share of a core, the load may be the bottleneck. */
+const MAX_LOAD_SHARE = 0.9;
 
 type Column = readonly [
   head: string,
   text: (measurement: Measurement) => string,
-  /** What the ratio row compares. */
+  /** The figure that the ratio row compares. */
   compared?: (measurement: Measurement) => number | undefined,
 ];
 
@@ -58,23 +58,23 @@ const COLUMNS: readonly Column[] = [
   ["connected in", ({ connectSeconds }) => `${number(connectSeconds)} s`],
   ["load's CPU", ({ loadCpuShare: share }) => optional(share && share * 100, "%")],
   ["lost", ({ lost }) => number(lost)],
-  ["twice", ({ duplicates }) => number(duplicates)],
+  ["duplicates", ({ duplicates }) => number(duplicates)],
 ];
 
-/** Shown where readers came back. */
+/** Shown with `--return`. */
 const RETURN_COLUMNS: readonly Column[] = [
-  ["back in", (row) => optional(row.return?.seconds, "s"), (row) => row.return?.seconds],
-  ["CPU for it", (row) => optional(row.return?.cpuSeconds, "s"), (row) => row.return?.cpuSeconds],
+  ["returned in", (row) => optional(row.return?.seconds, "s"), (row) => row.return?.seconds],
+  ["return CPU", (row) => optional(row.return?.cpuSeconds, "s"), (row) => row.return?.cpuSeconds],
 ];
 
-/** What is about to be measured, in a line. */
+/** The load, in one line. */
 export function heading({ publishers, messages, rate, size, messageLog }: Options): string {
-  const pace = rate > 0 ? `${number(rate)} a second` : "as fast as they are answered";
+  const pace = rate > 0 ? `${number(rate)} per second` : "as fast as they are accepted";
   return `${count(publishers, "publisher")}, ${count(messages, "message")} of ${size} bytes, ` +
     `${pace}; --message-log ${messageLog}`;
 }
 
-/** The measurements as a table, each baseline followed by how the project compares. */
+/** The measurements as a table; after each baseline comes the project's ratio to it. */
 export function table({ measurements, pinned }: Results): string {
   const columns = measurements.some((row) => row.return)
     ? [...COLUMNS, ...RETURN_COLUMNS]
@@ -106,38 +106,38 @@ function notes(measurements: readonly Measurement[], pinned: boolean): string[] 
   const notes = [
     pinned
       ? "Server and load had a core each."
-      : "Server and load shared the cores: no taskset here, or one core only.",
+      : "Server and load shared the cores: there is no taskset, or only one core.",
   ];
-  if (measurements.some(({ loadCpuShare = 0 }) => loadCpuShare > LOAD_LIMIT)) {
+  if (measurements.some(({ loadCpuShare = 0 }) => loadCpuShare > MAX_LOAD_SHARE)) {
     notes.push(
-      `Where the load's CPU is over ${LOAD_LIMIT * 100} %, the load was the limit: ` +
-        "the server can do more, and part of p50 and p99 is the load's own.",
+      `Where the load's CPU is over ${MAX_LOAD_SHARE * 100} %, the load was the bottleneck: ` +
+        "the server can do more, and part of p50 and p99 is the load's own delay.",
     );
   }
   if (measurements.some(({ loadCpuShare }) => loadCpuShare === undefined)) {
-    notes.push("CPU and memory are read from /proc, which only Linux has.");
+    notes.push("CPU and memory are read from /proc, which exists only on Linux.");
   }
   return notes;
 }
 
-/** What is wrong with the measurements; none of it may be. */
+/** What went wrong, one line each; empty for a run that counts. */
 export function faults(measurements: readonly Measurement[]): string[] {
-  return measurements.flatMap(({ target, readers, return: back, ...run }) => {
+  return measurements.flatMap(({ target, readers, return: returned, ...run }) => {
     const counts = {
       lost: run.lost,
-      twice: run.duplicates,
+      duplicates: run.duplicates,
       "posts refused": run.refused,
       "streams broken": run.broken,
-      "lost on return": back?.lost ?? 0,
-      "twice on return": back?.duplicates ?? 0,
-      "streams broken on return": back?.broken ?? 0,
+      "lost on return": returned?.lost ?? 0,
+      "duplicates on return": returned?.duplicates ?? 0,
+      "streams broken on return": returned?.broken ?? 0,
     };
     return Object.entries(counts).filter(([, value]) => value > 0)
       .map(([name, value]) => `${target}, ${number(readers)} readers: ${name} ${number(value)}`);
   });
 }
 
-/** A number as people read it: three digits, or all before the point. */
+/** A number for people: three significant digits, or a whole number from 100 on. */
 export function number(value: number): string {
   return value.toLocaleString(
     "en",

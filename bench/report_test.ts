@@ -19,29 +19,29 @@ const RUN: Measurement = {
   p99Ms: 2,
   maxMs: 3,
 };
-const BACK: Return = { delivered: 500, lost: 0, duplicates: 0, broken: 0, seconds: 3 };
+const RETURN: Return = { delivered: 500, lost: 0, duplicates: 0, broken: 0, seconds: 3 };
 
 function tableOf(...measurements: Measurement[]): string {
   const options = parseOptions([]);
   return table({ date: "", deno: "", system: "", pinned: true, options, measurements });
 }
 
-Deno.test("table() compares deliveries, and returns where there were any", () => {
+Deno.test("table() compares deliveries, and returns if there were any", () => {
   const baseline: Measurement = { ...RUN, target: "baseline", deliveriesPerSecond: 1000 };
   assertMatch(tableOf(RUN, baseline), /^ratio +3 ×$/m);
   const returned = tableOf(
-    { ...RUN, return: { ...BACK, cpuSeconds: 1 } },
-    { ...baseline, return: { ...BACK, seconds: 2, cpuSeconds: 2 } },
+    { ...RUN, return: { ...RETURN, cpuSeconds: 1 } },
+    { ...baseline, return: { ...RETURN, seconds: 2, cpuSeconds: 2 } },
   );
   assertMatch(returned, /^ratio +3 × +1\.5 × +0\.5 ×$/m);
 });
 
-Deno.test("faults() finds what went wrong on return", () => {
-  const back = { ...BACK, lost: 1, duplicates: 2, broken: 3 };
-  assertEquals(faults([{ ...RUN, return: BACK }]), []);
-  assertEquals(faults([{ ...RUN, return: back }]), [
+Deno.test("faults() reports what went wrong on return", () => {
+  const faulty = { ...RETURN, lost: 1, duplicates: 2, broken: 3 };
+  assertEquals(faults([{ ...RUN, return: RETURN }]), []);
+  assertEquals(faults([{ ...RUN, return: faulty }]), [
     "project, 50 readers: lost on return 1",
-    "project, 50 readers: twice on return 2",
+    "project, 50 readers: duplicates on return 2",
     "project, 50 readers: streams broken on return 3",
   ]);
 });

@@ -1,17 +1,17 @@
-/** All readers hang up and come back at once: what that takes, and whether each gets what it missed. */
+/** All readers disconnect and reconnect at once: the cost, and whether each gets what it missed. */
 
 import type { Missed, ReturnResult } from "./load.ts";
 import type { LoadProcess } from "./load_process.ts";
 import { markedNumber } from "./mark.ts";
 import { cpuSeconds, type Server } from "./server.ts";
 
-/** What a return of all readers took. */
+/** The cost and outcome of a return of all readers. */
 export interface Return extends ReturnResult {
-  /** Server CPU for all of them; none where the system does not tell. */
+  /** Server CPU time for all of them; absent where there is no /proc. */
   readonly cpuSeconds?: number;
 }
 
-/** Lets all readers come back to a server, with this missed. */
+/** Reconnects all readers to a server; each has missed `missed`. */
 export async function measureReturn(
   { pid, port }: Server,
   load: LoadProcess,
@@ -20,7 +20,7 @@ export async function measureReturn(
   onProgress: (readers: number) => void,
 ): Promise<Return> {
   const before = await cpuSeconds(pid);
-  await load.tell({ port, readers, ...missed });
+  await load.send({ port, readers, ...missed });
   await load.until("connected", (event) => {
     if (event.event === "connecting") onProgress(event.readers);
   });
@@ -32,7 +32,7 @@ export async function measureReturn(
   };
 }
 
-/** The last messages of a chat, as a reader misses them that has all before. */
+/** The last `count` messages, as what a reader has missed that has all earlier ones. */
 export async function lastMessages({ port }: Server, count: number): Promise<Missed> {
   const url = `http://127.0.0.1:${port}/chat?since=all`;
   const response = await fetch(url, { headers: { accept: "application/json" } });

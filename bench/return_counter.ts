@@ -1,31 +1,30 @@
-/** Counts what readers get that come back: each is to get what it missed, all of it and in order. */
+/** Counts what returning readers receive: each must get all that it missed, in order. */
 
 import { type Arrival, MarkCounter } from "./mark.ts";
 
 /**
- * Copies of missed messages that arrived at many readers. One that comes before
- * its turn is not counted, and so is lost; one from before the reader left is one
- * that it already had.
+ * Counts copies of missed messages. A copy that arrives before its turn is ignored,
+ * and so ends up as lost; a message from before the reader left is a duplicate.
  */
 export class ReturnCounter extends MarkCounter {
-  /** Each missed message's place in the log, from the first that was missed. */
-  readonly #places: ReadonlyMap<number, number>;
-  /** How many of them each reader has. */
-  readonly #has: Uint32Array;
+  /** The index of each missed message, in log order. */
+  readonly #indices: ReadonlyMap<number, number>;
+  /** How many of them each reader has received. */
+  readonly #received: Uint32Array;
 
-  /** For so many readers, which all missed these messages. */
+  /** For this many readers, all of which have missed the same messages. */
   constructor(readers: number, missed: readonly number[]) {
     super();
-    this.#places = new Map(missed.map((message, place) => [message, place]));
-    this.#has = new Uint32Array(readers);
+    this.#indices = new Map(missed.map((message, index) => [message, index]));
+    this.#received = new Uint32Array(readers);
   }
 
   protected override arrived(reader: number, message: number): Arrival {
-    const place = this.#places.get(message) ?? -1;
-    const next = this.#has[reader];
-    if (place > next) return "ignored";
-    if (place < next) return "duplicate";
-    this.#has[reader]++;
+    const index = this.#indices.get(message) ?? -1;
+    const next = this.#received[reader];
+    if (index > next) return "ignored";
+    if (index < next) return "duplicate";
+    this.#received[reader]++;
     return "delivered";
   }
 }

@@ -1,24 +1,24 @@
-/** The servers that are measured, each in a process of its own, and what their processes use. */
+/** Starts the servers to be measured, each in a process of its own, and reads what they use. */
 
 import { COMMAND } from "../tests/chat_process.ts";
 
-/** What is measured: the program as a user starts it, or the plain hub next to it. */
+/** What is measured: the chat as a user starts it, or the plain hub it is compared with. */
 export type Target = "project" | "baseline";
 
-/** How long a server may take to say where it is. */
+/** How long a server may take to print its address. */
 const START_TIMEOUT_MS = 15_000;
-/** How long one may take to end when it is asked to. */
+/** How long it may take to exit on SIGTERM. */
 const STOP_TIMEOUT_MS = 3000;
-/** /proc counts in these, on every Linux that Deno runs on. */
+/** The unit of CPU time in /proc, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** A server that listens. */
+/** A running server. */
 export interface Server {
   readonly pid: number;
   readonly port: number;
 }
 
-/** Starts a server that ends with `running`; resolves when it listens. */
+/** Starts a server, to be stopped by disposing of `running`; resolves once it listens. */
 export async function startServer(
   target: Target,
   messageLog: string,
@@ -38,13 +38,7 @@ export async function startServer(
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
-    // One address is everybody here.
-    env: {
-      NO_COLOR: "1",
-      CHAT_RATE_LIMIT: "0",
-      CHAT_MAX_READERS: "0",
-      CHAT_MAX_READERS_PER_ADDRESS: "0",
-    },
+    env: { NO_COLOR: "1" },
   });
   const output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
   running.defer(async () => {
@@ -64,7 +58,7 @@ export async function startServer(
   return { pid: process.pid, port: Number(/:(\d+)/.exec(text)![1]) };
 }
 
-/** Starts a command, on one core where that is wanted. */
+/** Starts a command, pinned to `core` if given. */
 export function spawn(
   command: readonly string[],
   core: number | undefined,
@@ -74,17 +68,17 @@ export function spawn(
   return new Deno.Command(pinned[0], { ...options, args: pinned.slice(1) }).spawn();
 }
 
-/** Kills a process, which may have ended already. */
+/** Sends a signal to a process, which may have exited already. */
 export function end(process: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
   try {
     process.kill(signal);
   } catch (error) {
-    // TypeError: it has ended.
+    // TypeError: it has exited.
     if (!(error instanceof TypeError)) throw error;
   }
 }
 
-/** Whether processes can be kept to a core, and there are two of them. */
+/** Whether there are two cores that processes can be pinned to. */
 export async function canPin(): Promise<boolean> {
   if (navigator.hardwareConcurrency < 2) return false;
   try {
@@ -100,15 +94,15 @@ export async function canPin(): Promise<boolean> {
   }
 }
 
-/** Seconds of CPU a process has used; undefined where there is no /proc to tell. */
+/** CPU time of a process in seconds; undefined where there is no /proc. */
 export async function cpuSeconds(pid: number): Promise<number | undefined> {
   const stat = await readProc(pid, "stat");
-  // The name may hold spaces: fields count from the parenthesis behind it (proc(5)).
+  // The name may contain spaces, so fields are counted from the parenthesis after it (proc(5)).
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields && (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** KiB of memory a process has resident; undefined where there is no /proc to tell. */
+/** Resident memory of a process in KiB; undefined where there is no /proc. */
 export async function residentKib(pid: number): Promise<number | undefined> {
   const status = await readProc(pid, "status");
   const kib = status && /^VmRSS:\s+(\d+)/m.exec(status)?.[1];

@@ -1,4 +1,4 @@
-/** What readers and publishers need of a plain TCP connection. */
+/** Plain TCP connections, for readers and publishers. */
 
 const latin1 = new TextDecoder("latin1");
 
@@ -9,17 +9,17 @@ export async function connect(port: number): Promise<Deno.TcpConn> {
   return connection;
 }
 
-/** Writes all of it, in as many writes as it takes. */
+/** Writes all the bytes, in as many writes as it takes. */
 export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
 }
 
-/** Bytes as text in which only ASCII is of interest. */
+/** Decodes bytes of which only the ASCII ones matter. */
 export function asText(bytes: Uint8Array): string {
   return latin1.decode(bytes);
 }
 
-/** Whether this is how a connection says that the other side has given up. */
+/** Whether an error means that the other side has closed the connection. */
 export function isBroken(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.UnexpectedEof;

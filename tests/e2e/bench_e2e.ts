@@ -51,7 +51,7 @@ Deno.test("the benchmark lets all readers come back, each to what it missed", as
     ...["--readers", "50", "--messages", "30", "--return", "10", "--baseline", "--json", json],
   );
   assertEquals([code, stderr], [0, ""], stdout);
-  assertMatch(stdout, / back in +CPU for it\n/);
+  assertMatch(stdout, / returned in +return CPU\n/);
   assertMatch(stdout, /^ratio +[\d.]+ × .* [\d.]+ ×/m);
 
   const { measurements }: Results = JSON.parse(await Deno.readTextFile(json));
