@@ -130,7 +130,8 @@ async function block(language: string, chatPort: number): Promise<string> {
 /** Starts a proxy and waits until it accepts connections; disposing of it ends it. */
 async function start(command: [string, ...string[]], port: number): Promise<AsyncDisposable> {
   const [program, ...args] = command;
-  const process = new Deno.Command(program, { args, stdout: "null", stderr: "piped" }).spawn();
+  const env = { PATH: `${Deno.env.get("PATH")}:/usr/sbin` };
+  const process = new Deno.Command(program, { args, env, stdout: "null", stderr: "piped" }).spawn();
   const errors = new Response(process.stderr).text();
   let hasEnded = false;
   process.status.then(() => hasEnded = true);
