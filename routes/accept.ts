@@ -33,7 +33,8 @@ export function isNavigation(request: Request): boolean {
 /** Whether one media type is accepted rather than the other, which is sent if both are as good. */
 function prefers(request: Request, type: string, other: string): boolean {
   const accept = acceptOf(request);
-  if (accept === "") return false;
+  // Most programs say that they take anything: they need no negotiation.
+  if (accept === "" || accept === "*/*") return false;
   return accepts({ headers: new Headers({ accept }) }, other, type) === type;
 }
 

@@ -52,6 +52,8 @@ Deno.test("readBody() takes memory as the body comes, announced or not", async (
 
 Deno.test("readBody() reads a body of any origin", async () => {
   assertEquals(await readBody(post("hi")), new TextEncoder().encode("hi"));
+  const announced = { "content-length": "2" };
+  assertEquals(await readBody(post("hi", announced)), new TextEncoder().encode("hi"));
   assertEquals((await readBody(post("x".repeat(65_536)))).length, 65_536);
   assertEquals((await readBody(new Request("http://localhost", { method: "POST" }))).length, 0);
 });
