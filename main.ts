@@ -11,7 +11,7 @@ import { openMessageLog } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Room } from "./room.ts";
 import { wantsJson } from "./routes/accept.ts";
-import { SECURITY_HEADERS } from "./routes/headers.ts";
+import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { loadPage, servePageFile } from "./routes/page.ts";
@@ -77,7 +77,7 @@ export async function createHandler(
     const address = info?.remoteAddr.hostname;
     const response = await respond(request, address)
       .catch((error) => toResponse(error, terminal, request));
-    for (const [name, value] of SECURITY_HEADERS) response.headers.set(name, value);
+    setSecurityHeaders(response.headers);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
       terminal.print(requestLine(request, response, performance.now() - start, address));
