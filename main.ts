@@ -31,10 +31,10 @@ import {
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 
 /** How long streams may take to end after a signal; a reader that does not read would hold them open. */
-const SHUTDOWN_MS = 800;
+const SHUTDOWN_MS = 750;
 /** How long the last lines may take to be written. */
 const LAST_LINES_MS = 100;
-/** What the program needs only to start: from then on a fault in it reaches no file and no variable. */
+/** What it needs only to start: from then on, a flaw in it gives nobody a file, variable or program. */
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
 /** What the routes need: one room, its settings, and where failures are reported. */
@@ -95,11 +95,15 @@ function toResponse(error: unknown, terminal: Terminal, request?: Request): Resp
 }
 
 /** Runs the chat until a signal stops it. */
-async function run(config: Config, terminal: Terminal): Promise<void> {
+async function run(terminal: Terminal): Promise<void> {
+  const config = parseConfig(Deno.args, (name) => Deno.env.get(name));
+  const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
+  if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
   const log = await openMessageLog(config.messageLog, config);
   await using room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
   const server = new Server(await createHandler({ room, config, terminal }), {
-    ...config,
+    hostname: config.hostname,
+    port: config.port,
     // Only a response body that fails midway gets here; the handler has dealt with everything else.
     onError: (error) => toResponse(error, terminal),
     onAcceptError: (reason) => terminal.warn(acceptError(reason)),
@@ -113,7 +117,7 @@ async function run(config: Config, terminal: Terminal): Promise<void> {
   await within(SHUTDOWN_MS, server.shutdown());
 }
 
-/** Lets what nobody has caught end no more than what it happened in: everybody else's stream goes on. */
+/** Reports errors that nobody catches: they end what they happened in, not everybody's streams. */
 function reportFaults(terminal: Terminal): void {
   const report = (event: Event, error: unknown) => {
     event.preventDefault();
@@ -123,7 +127,7 @@ function reportFaults(terminal: Terminal): void {
   addEventListener("unhandledrejection", (event) => report(event, event.reason));
 }
 
-/** Waits for that, but no longer. */
+/** Waits for a promise, but no longer than that. */
 async function within(ms: number, promise: Promise<void>): Promise<void> {
   await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, ms))]);
 }
@@ -133,14 +137,8 @@ if (import.meta.main) {
   let code = 0;
   try {
     const info = readInfo(Deno.args);
-    if (info !== undefined) {
-      terminal.print(info);
-    } else {
-      const config = parseConfig(Deno.args, (name) => Deno.env.get(name));
-      const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
-      if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
-      await run(config, terminal);
-    }
+    if (info !== undefined) terminal.print(info);
+    else await run(terminal);
   } catch (error) {
     terminal.warn(startError(error));
     code = 1;

@@ -115,7 +115,7 @@ class Printer {
     let isWritten = true;
     while (this.#waiting !== "" || (isWritten && this.#lost > 0)) {
       const lost = this.#lost;
-      const note = lost > 0 ? `(${lost} lines could not be printed)\n` : "";
+      const note = lost > 0 ? `(lines that could not be printed: ${lost})\n` : "";
       const text = this.#waiting;
       this.#leaving = text.length;
       this.#waiting = "";
@@ -139,8 +139,8 @@ class Printer {
         this.#isCut = bytes[count - 1] !== NEWLINE;
         bytes = bytes.subarray(count);
       } catch (error) {
-        // Only a pipe that whoever started us made non-blocking may take more later. A full disk,
-        // a pipe without a reader and a terminal that was closed are what they are.
+        // A pipe that whoever started us made non-blocking is full for now. Any other error is
+        // final: a full disk, a pipe without a reader, a terminal that was closed.
         if (!(error instanceof Deno.errors.WouldBlock)) break;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }

@@ -52,7 +52,7 @@ Deno.test("Terminal.print() keeps a megabyte at most and says how many lines it 
   await output.take();
   await terminal.close();
   assertEquals(output.text.split("\n").filter((text) => text === line).length, 1024);
-  assert(output.text.endsWith(`${line}\n(1976 lines could not be printed)\n`));
+  assert(output.text.endsWith(`${line}\n(lines that could not be printed: 1976)\n`));
 });
 
 Deno.test("Terminal.print() survives a disk that is full, and goes on when there is room", async () => {
@@ -65,7 +65,7 @@ Deno.test("Terminal.print() survives a disk that is full, and goes on when there
   }
   terminal.print("five");
   await output.take();
-  assertEquals(output.text, "five\n(4 lines could not be printed)\n");
+  assertEquals(output.text, "five\n(lines that could not be printed: 4)\n");
 });
 
 Deno.test("Terminal.print() ends a line that broke off before the next", async () => {
@@ -87,7 +87,7 @@ Deno.test("Terminal.print() ends a line that broke off before the next", async (
   room = 100;
   terminal.print("three");
   await terminal.close();
-  assertEquals(text, "one\ntw\nthree\n(1 lines could not be printed)\n");
+  assertEquals(text, "one\ntw\nthree\n(lines that could not be printed: 1)\n");
 });
 
 Deno.test("Terminal.print() waits for a full pipe that does not make it wait", async () => {

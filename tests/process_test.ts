@@ -64,7 +64,7 @@ Deno.test("a variable that no setting has is named, and ignored", { ignore }, as
 });
 
 Deno.test("a system that tells no addresses prevents no start", { ignore }, async () => {
-  const denoFlags = ["--deny-sys"];
+  const denoFlags = ["--deny-sys=networkInterfaces"];
   await using chat = await ChatProcess.start(["--hostname", "0.0.0.0"], { denoFlags });
   const { code, output } = await chat.stop("SIGTERM");
   assertEquals([code, output.includes("Cannot")], [0, false], output);
