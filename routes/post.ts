@@ -43,7 +43,7 @@ export async function postMessage(
 
 async function readPost(request: Request): Promise<Post> {
   const fields = await readFields(request);
-  const key = readText(fields, "key") || readIdempotencyKey(request);
+  const key = readText(fields, "key").toWellFormed() || readIdempotencyKey(request);
   return {
     nickname: readNickname(fields),
     message: readMessage(fields),
@@ -65,7 +65,7 @@ function readNickname(fields: Fields): string {
 function readText(fields: Fields, name: string): string {
   const value = fields.get(name) ?? "";
   if (typeof value !== "string") throw unprocessable(name, "is not text; send it as a string");
-  return value.toWellFormed();
+  return value;
 }
 
 /** A header arrives as one character a byte. */

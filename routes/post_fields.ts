@@ -12,7 +12,7 @@ export type Fields = ReadonlyMap<string, unknown>;
 
 /** A post has three fields. Thousands would take longer to read than the longest message. */
 const MAX_FIELDS = 100;
-/** A longer content type is not understood, so that no delimiter is long enough to be slow to find. */
+/** Longest content type that is understood: to find a long delimiter can take quadratic time. */
 const MAX_TYPE_LENGTH = 200;
 /** Names of UTF-8, and of what is the same in it. */
 const UTF_8 = ["utf-8", "utf8", "us-ascii", "ascii"];
