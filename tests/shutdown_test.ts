@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ChatProcess } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
 import { newFolder } from "./folder.ts";
-import { openStream } from "./raw_stream.ts";
+import { sendGet } from "./raw_stream.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted" ||
   Deno.build.os === "windows";
@@ -129,7 +129,7 @@ Deno.test("further signals do no harm", { ignore }, async () => {
 
 Deno.test("a reader that does not read is cut off", { ignore }, async () => {
   await using chat = await ChatProcess.start();
-  using _reader = await openStream(chat.port);
+  using _reader = await sendGet(chat.port, "/chat");
   // More than the kernel and Deno take for it.
   for (let n = 0; n < 600; n++) await post(chat, "👋".repeat(4000));
   const { code, tookMs } = await chat.stop("SIGTERM");

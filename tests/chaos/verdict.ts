@@ -1,77 +1,172 @@
-/** What must hold when a run is over, told as a list of what does not. */
+/** What must hold when a run is over: notes every way in which it does not. */
 
-import { type ChatMessage, compareIds } from "../../chat_message.ts";
-import type { Transcript } from "./reader.ts";
-import type { Room } from "./room.ts";
+import { type ChatMessage, compareIds, parseId } from "../../chat_message.ts";
+import type { Begin } from "./habits.ts";
+import type { Run } from "./run.ts";
+import type { HistoryEnd, Item, Part, Transcript } from "./transcript.ts";
 
-/** A newcomer begins with so many messages. */
-const LATEST_COUNT = 50;
+/** How many of the messages kept a reader begins with. */
+const BEGIN_COUNTS: Readonly<Record<Begin, number>> = { all: Infinity, latest: 50, none: 0 };
 
-/** What is wrong with the log: each post is in it once, as it was sent, answered and received. */
-export function findInLog(room: Room, log: readonly ChatMessage[]): string[] {
-  const problems: string[] = [];
-  const found = new Map<string, string>();
-  const turns = new Map<string, number>();
-  for (const [n, entry] of log.entries()) {
-    const { id, nickname, message } = entry;
-    const json = JSON.stringify(entry);
-    if (n > 0 && compareIds(log[n - 1].id, id) >= 0) {
-      problems.push(`${id} is behind ${log[n - 1].id} in the log`);
-    }
-    const key = message.split(/\s/, 1)[0];
-    const sent = room.sent.get(key);
-    if (sent?.nickname !== nickname || sent.message !== message) {
-      problems.push(`nobody sent ${json}`);
-      continue;
-    }
-    if (found.has(key)) problems.push(`${key} is in the log as ${found.get(key)} and as ${id}`);
-    found.set(key, id);
-    if (sent.answer !== json) {
-      problems.push(`${key} was answered ${sent.answer}, stored is ${json}`);
-    }
-    const received = room.received.get(id) ?? json;
-    if (received !== json) problems.push(`readers got ${received}, stored is ${json}`);
-    // A writer begins a turn when all of the last is answered.
-    const turn = Number(key.split("-")[1]);
-    if (turn < turns.get(nickname)!) problems.push(`${key} is behind a later post of ${nickname}`);
-    turns.set(nickname, turn);
-  }
-  for (const [key, { answer }] of room.sent) {
-    if (!answer) problems.push(`${key} was never answered`);
-    else if (!found.has(key)) problems.push(`${key} was answered ${answer}, and is not in the log`);
-  }
-  return problems;
+/** Checks all of a run, given the messages that the server keeps at its end. */
+export function judge(run: Run, kept: readonly ChatMessage[], transcripts: Transcript[]): void {
+  const logs = [...run.replacedLogs, run.messages()];
+  for (const log of logs) checkLog(run, log);
+  checkKept(run, kept, logs.at(-1)!);
+  const verdict = new TranscriptCheck(run, logs);
+  for (const transcript of transcripts) verdict.check(transcript);
 }
 
-/** What is wrong with a transcript: it is the log's run from where the reader began to the end. */
-export function findInTranscript(transcript: Transcript, log: readonly ChatMessage[]): string[] {
-  const { name, begin, ids, startCursor, answeredBefore, sentBefore } = transcript;
-  const who = `${name} (${begin})`;
-  const places = new Map(log.map(({ id }, place) => [id, place]));
-  const unknown = ids.filter((id) => !places.has(id));
-  if (unknown.length > 0) return [`${who} got ${unknown.join(", ")}, not in the log`];
-  if (ids.length === 0) return [`${who} got nothing`];
-  const problems: string[] = [];
-  const first = places.get(ids[0])!;
-  for (let n = 1; n < ids.length; n++) {
-    const place = places.get(ids[n])!;
-    const wanted = places.get(ids[n - 1])! + 1;
-    if (place !== wanted) {
-      problems.push(`${who} got ${ids[n]} where ${log[wanted]?.id ?? "the end"} was to come`);
+/** Each post is in the log as it was sent and received, each writer's posts in order. */
+function checkLog(run: Run, log: readonly ChatMessage[]): void {
+  const turns = new Map<string, number>();
+  let previous: ChatMessage | undefined;
+  for (const entry of log) {
+    const { id, nickname, message } = entry;
+    const json = JSON.stringify(entry);
+    if (previous && compareIds(previous.id, id) >= 0 || seqOf(id) !== seqOf(previous?.id) + 1) {
+      run.problem("ids do not count the messages", `${id} comes after ${previous?.id}`);
+    }
+    previous = entry;
+    const received = run.received.get(id) ?? json;
+    if (received !== json) {
+      run.problem("readers received another message than the writer", `${received}, ${json}`);
+    }
+    // A writer begins a turn when it has all responses of the one before.
+    const turn = Number(message.split("-")[1]);
+    if (turn < turns.get(nickname)!) {
+      run.problem("a writer's posts are out of order", `${json} comes after a later one`);
+    }
+    turns.set(nickname, turn);
+  }
+}
+
+/** The server keeps exactly the last messages that had a response. */
+function checkKept(run: Run, kept: readonly ChatMessage[], log: readonly ChatMessage[]): void {
+  for (const [key, { nickname, message, stored }] of run.sent) {
+    if (stored === undefined) {
+      run.problem("a post never got a response", key);
+      continue;
+    }
+    const entry: ChatMessage = JSON.parse(stored);
+    if (entry.nickname !== nickname || entry.message !== message) {
+      run.problem("a post was stored with another text", `${key}: ${stored}`);
     }
   }
-  if (ids.at(-1) !== log.at(-1)!.id) problems.push(`${who} ended before the log, at ${ids.at(-1)}`);
-  // Where the log ended when the reader came is known to lie between two counts.
-  const [least, most] = begin === "all"
-    ? [0, 0]
-    : [answeredBefore, sentBefore].map((count) =>
-      Math.max(0, begin === "latest" ? count - LATEST_COUNT : count)
-    );
-  if (first < least || first > most) {
-    problems.push(`${who} began with message ${first}, not one of ${least} to ${most}`);
+  const wanted = log.slice(-run.keep).map((entry) => JSON.stringify(entry));
+  const found = kept.map((entry) => JSON.stringify(entry));
+  for (const json of new Set(wanted).difference(new Set(found))) {
+    run.problem("the log has lost a message that had a response", json);
   }
-  if (startCursor && (places.get(startCursor) ?? -1) !== first - 1) {
-    problems.push(`${who} was to begin after ${startCursor} and got ${ids[0]}`);
+  for (const json of new Set(found).difference(new Set(wanted))) {
+    run.problem("the log has a message that had no response", json);
   }
-  return problems;
+  if (found.length > new Set(found).size) run.problem("the log has a message twice", "");
+}
+
+/** A log that a reader may have read: which message is where. */
+class Log {
+  readonly length: number;
+  readonly #positions: ReadonlyMap<string, number>;
+
+  constructor(messages: readonly ChatMessage[]) {
+    this.length = messages.length;
+    this.#positions = new Map(messages.map(({ id }, position) => [id, position]));
+  }
+
+  /** The position of a message, -1 for the cursor before the first, undefined for any other id. */
+  position(id: string): number | undefined {
+    return seqOf(id) === 0 ? -1 : this.#positions.get(id);
+  }
+}
+
+/** Checks that transcripts are exact runs of the log, and that gaps say exactly what is missing. */
+class TranscriptCheck {
+  readonly #run: Run;
+  readonly #logs: readonly Log[];
+
+  constructor(run: Run, logs: readonly (readonly ChatMessage[])[]) {
+    this.#run = run;
+    this.#logs = logs.map((log) => new Log(log));
+  }
+
+  check({ name, parts, isToEnd }: Transcript): void {
+    let cursor: string | undefined;
+    for (const part of parts) {
+      for (const [n, item] of part.items.entries()) {
+        const isFirst = n === 0 && part.begin !== undefined;
+        const problem = isFirst ? this.#findAtBegin(part, item) : this.#find(part, item, cursor!);
+        if (problem) this.#run.problem(problem, `${name} got ${item.id} after ${cursor}`);
+        cursor = item.id;
+      }
+      const problem = part.history && this.#findAtEnd(part, part.history, cursor);
+      if (problem) this.#run.problem(problem, `${name}, after ${cursor}`);
+    }
+    const log = this.#logs.at(-1)!;
+    if (isToEnd && (cursor === undefined || log.position(cursor) !== log.length - 1)) {
+      this.#run.problem("a reader did not get to the end", `${name} ended at ${cursor}`);
+    }
+  }
+
+  /** What is wrong with what a reader begins with. */
+  #findAtBegin(part: Part, item: Item): string | undefined {
+    const start = this.#startOf(part, item);
+    if (start === undefined) return "a reader got what is not in the log";
+    if (item.gap !== undefined) return "a reader that begins was sent a gap";
+    const count = Math.min(BEGIN_COUNTS[part.begin!], this.#run.keep);
+    if (!isFromEnd(part, item, start, count)) return `a reader of ${part.begin} began elsewhere`;
+  }
+
+  /** What is wrong with an item that follows the one with the cursor. */
+  #find(part: Part, item: Item, cursor: string): string | undefined {
+    const start = this.#startOf(part, item);
+    if (start === undefined) return "a reader got what is not in the log";
+    const position = this.#logs[part.log].position(cursor);
+    const next = position === undefined ? undefined : position + 1;
+    if (item.gap === undefined) {
+      if (next === undefined) return "a reader with a cursor that is not in the log got no gap";
+      if (start === next) return undefined;
+      return start < next ? "a reader got a repeat" : "a reader silently missed messages";
+    }
+    if (!isFromEnd(part, item, start, this.#run.keep)) return "a gap skips what is kept";
+    if (item.gap === "unknown") {
+      // Once a copy was restored, the id of a message that is no longer kept proves nothing.
+      const isUnverifiable = part.log > 0 && next !== undefined &&
+        next <= item.maxLength! - this.#run.keep;
+      if (next !== undefined && !isUnverifiable) return "a gap of unknown size, after a known id";
+    } else if (next === undefined) {
+      return "a gap has a size after a cursor that is not in the log";
+    } else if (item.gap !== start - next || item.gap === 0) {
+      return `a gap has the wrong size`;
+    }
+  }
+
+  /** What is wrong with the end of a history; `cursor` is the last id before it. */
+  #findAtEnd(part: Part, history: HistoryEnd, cursor: string | undefined): string | undefined {
+    const position = cursor === undefined ? undefined : this.#logs[part.log].position(cursor);
+    // One of new messages only has none; one after a cursor that is lost has at least a gap.
+    if (position === undefined || part.items.length === 0 && part.begin !== undefined) return;
+    const next = position + 1;
+    if (history.end === "complete") {
+      if (next < part.minLength) return "a history ended in order before the end of the log";
+    } else if (history.wasRunning && next >= history.maxLength - this.#run.keep) {
+      return "a history was broken off while the server was running, though all of it was kept";
+    }
+  }
+
+  /** The position of the first message that an item leaves to be read, itself included. */
+  #startOf({ log }: Part, { id, isMessage }: Item): number | undefined {
+    const position = this.#logs[log].position(id);
+    return position === undefined || isMessage ? position : position + 1;
+  }
+}
+
+/** Whether a start is `count` messages before the end that the log had at some moment. */
+function isFromEnd({ minLength }: Part, item: Item, start: number, count: number): boolean {
+  const [min, max] = [minLength, item.maxLength!].map((length) => Math.max(0, length - count));
+  return min <= start && start <= max;
+}
+
+function seqOf(id: string | undefined): number {
+  return id === undefined ? 0 : parseId(id)!.seq;
 }

@@ -1,78 +1,120 @@
-/** A writer that sends every post, with its key, until it has an answer. */
+/** A writer that repeats every post, with its key, until it has a response. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "./random.ts";
-import { delay, isBroken, type Room } from "./room.ts";
+import { isBroken, type Run } from "./run.ts";
 
 const FILLERS = ["x", "word ", "line\n", "é", "👋🏽", "שלום ", '"\\'];
+/** A long text has nearly 4,000 code points, the most there may be, and 16 KB. */
+const LONG_TEXT = "👋🏽".repeat(1950);
 
-/** Posts one by one and in bursts until the run is over. */
-export async function write(room: Room, name: string): Promise<void> {
-  const random = room.random(name);
+/** Posts one by one and in bursts until the run finishes. */
+export async function write(run: Run, name: string): Promise<void> {
+  const random = run.random(name);
   const keys: string[] = [];
-  for (let turn = 0; !room.over; turn++) {
-    const size = random.chance(0.08) ? random.int(5, 40) : 1;
-    const turnKeys = Array.from({ length: size }, (_, n) => `${name}-${turn}-${n}`);
-    for (const key of turnKeys) {
-      room.sent.set(key, { nickname: name, message: newText(key, random) });
-    }
-    await Promise.all(turnKeys.map((key) => post(room, key)));
-    keys.push(...turnKeys);
-    // An answer that came long ago, perhaps before a restart, comes again.
-    if (random.chance(0.05)) await post(room, random.pick(keys));
+  for (let turn = 0; !run.isFinishing; turn++) {
+    // Not awaited without need: a pause must not begin between here and the turn.
+    if (run.pause) await run.pause;
+    keys.push(...await writeTurn(run, name, turn, newTexts(random)));
+    // A response that arrived long ago, perhaps before a restart, is given again.
+    if (run.remembersKeys && random.chance(0.05)) await post(run, random.pick(keys));
     await delay(random.int(0, 15));
   }
 }
 
-/** Sends a post until it is answered. One that was answered before is a repeat. */
-export async function post(room: Room, key: string): Promise<void> {
-  const random = room.random(key);
-  const sent = room.sent.get(key)!;
+/** Posts this many long messages, a hundred at once. */
+export async function writeLongMessages(run: Run, count: number): Promise<void> {
+  for (let turn = 0; turn * 100 < count; turn++) {
+    await writeTurn(run, "novelist", turn, new Array(100).fill(LONG_TEXT));
+  }
+}
+
+/** Posts each text, all at once, and returns their keys when all have a response. */
+async function writeTurn(
+  run: Run,
+  name: string,
+  turn: number,
+  texts: readonly string[],
+): Promise<string[]> {
+  const keys = texts.map((_, n) => `${name}-${turn}-${n}`);
+  for (const [n, key] of keys.entries()) {
+    run.sent.set(key, { nickname: name, message: `${key} ${texts[n]}`.trim() });
+  }
+  await Promise.all(keys.map((key) => post(run, key)));
+  return keys;
+}
+
+/** Sends a post until there is a response. One that had a response before is a repeat. */
+export async function post(run: Run, key: string): Promise<void> {
+  const random = run.random(key);
+  const sent = run.sent.get(key)!;
   const { nickname, message } = sent;
   const body = new URLSearchParams({ nickname, message });
   const headers: Record<string, string> = {};
   if (random.chance(0.5)) body.set("key", key);
   else headers["idempotency-key"] = key;
-  const isRepeat = sent.answer !== undefined;
-  for (let attempt = 1; !room.signal.aborted; attempt++) {
+  const isRepeat = sent.stored !== undefined;
+  for (let attempt = 1; !run.isGivenUp; attempt++) {
     const hangUp = new AbortController();
     const timer = random.chance(0.03)
       ? setTimeout(() => hangUp.abort(), random.int(0, 4))
       : undefined;
     try {
-      room.note("post");
-      const signal = AbortSignal.any([room.signal, hangUp.signal]);
-      const response = await fetch(room.url, { method: "POST", body, headers, signal });
-      const answer = (await response.text()).trimEnd();
-      checkAnswer(room, key, response.status, attempt === 1 && !isRepeat);
-      if (sent.answer !== undefined && sent.answer !== answer) {
-        room.problem(`${key} was answered ${sent.answer}, and later ${answer}`);
-      }
-      if (sent.answer === undefined) room.answered++;
-      sent.answer = answer;
-      room.note("answer");
-      return;
+      run.note("post");
+      const response = await fetch(`${run.url}/chat`, {
+        method: "POST",
+        body,
+        headers,
+        signal: hangUp.signal,
+      });
+      const text = (await response.text()).trimEnd();
+      if (takeResponse(run, key, response.status, text, attempt === 1 && !isRepeat)) return;
     } catch (error) {
       if (!isBroken(error)) throw error;
-      room.figures.retries++;
-      await delay(random.int(0, 50));
     } finally {
       clearTimeout(timer);
     }
+    run.figures.retries++;
+    await delay(random.int(0, 50));
   }
 }
 
-/** 201 for a new message; 200 for one that may have come before. */
-function checkAnswer(room: Room, key: string, status: number, isFirst: boolean): void {
-  if (status === 200 && !isFirst) room.figures.repeats++;
-  else if (status !== 201 || room.sent.get(key)!.answer !== undefined) {
-    room.problem(`${key} was answered ${status}${isFirst ? " when it was new" : ""}`);
+/** Takes a response: 201 to a new post, 200 to a repeat; returns whether it is one of these. */
+function takeResponse(
+  run: Run,
+  key: string,
+  status: number,
+  text: string,
+  isFirst: boolean,
+): boolean {
+  const sent = run.sent.get(key)!;
+  const isNew = sent.stored === undefined;
+  if (status !== 201 && status !== 200) {
+    // The log of a server that is stopping may be closed already.
+    if (status === 503 && run.life === undefined) return false;
+    run.problem("a post was refused", `${key} got ${status}: ${text}`);
+    return false;
   }
+  if (status === 200 ? isFirst : !isNew) {
+    run.problem("a post got the wrong status", `${key} got ${status}, ${isNew ? "new" : "again"}`);
+  }
+  if (status === 200) run.figures.repeats++;
+  if (isNew) run.stored++;
+  else if (sent.stored !== text) {
+    run.problem("a repeat got another message", `${key} got ${sent.stored}, then ${text}`);
+  }
+  sent.stored = text;
+  run.note("response");
+  return true;
 }
 
-/** A text that begins with its key; most are short, some as long as can be. */
-function newText(key: string, random: Random): string {
-  const most = random.chance(0.03) ? 3900 : random.chance(0.3) ? 500 : 40;
-  const filler = random.pick(FILLERS);
-  const count = Math.floor(random.int(0, most) / [...filler].length);
-  return `${key} ${filler.repeat(count)}`.trim();
+/** The texts of a turn: usually one, now and then a burst of short or of long ones. */
+function newTexts(random: Random): string[] {
+  if (random.chance(0.08)) return new Array(random.int(20, 40)).fill(LONG_TEXT);
+  const count = random.chance(0.08) ? random.int(5, 40) : 1;
+  return Array.from({ length: count }, () => {
+    const filler = random.pick(FILLERS);
+    const length = random.int(0, random.chance(0.3) ? 500 : 40);
+    return filler.repeat(Math.floor(length / filler.length));
+  });
 }

@@ -6,10 +6,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { DeliveryCounter } from "../../bench/delivery_counter.ts";
 import { mark, MARK_LENGTH } from "../../bench/mark.ts";
+import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
-import { openStream, RawStream } from "../raw_stream.ts";
-import { until } from "../until.ts";
+import { RawStream, sendGet } from "../raw_stream.ts";
 
 // How much a connection takes before anything waits in the server is known of Linux: some 4 MB.
 const ignore = Deno.build.os !== "linux";
@@ -17,22 +17,9 @@ const ignore = Deno.build.os !== "linux";
 /** A message of nearly 16 KB, the most that one can have. */
 const FILLER = "👋".repeat(4000 - MARK_LENGTH);
 
-async function post(url: string, message: string): Promise<string> {
-  const response = await fetch(`${url}/chat`, {
-    method: "POST",
-    body: JSON.stringify({ message }),
-    headers: { "content-type": "application/json" },
-  });
-  return (await response.json()).id;
-}
-
-function slowReaders({ output }: ChatProcess): number {
-  return output.match(/Slow reader/g)?.length ?? 0;
-}
-
 const SECONDS = 10;
-/** 12 MB in all: more than a connection and 1 MiB take, less than a connection and 16 MiB. */
-const MESSAGES_A_SECOND = 75;
+/** 12 MB in all: more than a connection takes. */
+const MESSAGES_PER_SECOND = 75;
 const MESSAGES_BEFORE = 20;
 
 /**
@@ -54,8 +41,8 @@ class HaltingRoom implements AsyncDisposable {
     this.#running.use(crawling);
   }
 
-  static async open(maxBufferBytes: number): Promise<HaltingRoom> {
-    const chat = await ChatProcess.start(["--max-buffer", String(maxBufferBytes)]);
+  static async open(heartbeat: number): Promise<HaltingRoom> {
+    const chat = await ChatProcess.start(["--heartbeat", String(heartbeat)]);
     const room = new HaltingRoom(
       chat,
       await RawStream.open(chat.port),
@@ -71,13 +58,13 @@ class HaltingRoom implements AsyncDisposable {
     for (let second = 0; second < SECONDS; second++) {
       const isOver = new Promise((resolve) => setTimeout(resolve, 1000));
       await this.crawling.read(1);
-      await this.#send(MESSAGES_A_SECOND);
+      await this.#send(MESSAGES_PER_SECOND);
       await isOver;
     }
   }
 
   async #send(count: number): Promise<void> {
-    for (let n = 0; n < count; n++) this.ids.push(await post(this.chat.url, FILLER));
+    for (let n = 0; n < count; n++) this.ids.push((await post(this.chat.url, FILLER)).id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -91,48 +78,46 @@ const AT_ONCE = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: fa
 Deno.test("a reader that stops for ten seconds and one that reads a byte a second", {
   ignore,
 }, async (t) => {
-  const fits = {
+  const goesOn = {
     ...AT_ONCE,
-    name: "get all on the same stream where what comes meanwhile fits",
+    name: "get everything on the same stream within two heartbeats",
     async fn() {
-      await using room = await HaltingRoom.open(16 * 1024 * 1024);
+      await using room = await HaltingRoom.open(15);
       await room.halt();
       for (const reader of [room.stopping, room.crawling]) {
         assert(await reader.readTo(room.ids.at(-1)!), `it ended after ${reader.ids.length}`);
         assertEquals(reader.ids, room.ids);
       }
-      assertEquals(slowReaders(room.chat), 0);
     },
   };
-  const isTooMuch = {
+  const isCut = {
     ...AT_ONCE,
-    name: "are ended, told of and resume exactly where it does not fit",
+    name: "are cut off after two heartbeats, and resume exactly",
     async fn() {
-      await using room = await HaltingRoom.open(1024 * 1024);
+      await using room = await HaltingRoom.open(1);
       await room.halt();
-      await until(() => slowReaders(room.chat) === 2);
       const last = room.ids.at(-1)!;
       for (const reader of [room.stopping, room.crawling]) {
         assert(!await reader.readTo(last), "its stream goes on");
+        assertEquals(reader.response.end, "broken");
         const ids = [...reader.ids];
         const headers = { "last-event-id": ids.at(-1)! };
         await using again = new EventReader(await fetch(`${room.chat.url}/chat`, { headers }));
         while (ids.at(-1) !== last) ids.push((await again.nextMessage()).id);
         assertEquals(ids, room.ids);
       }
-      assertEquals(slowReaders(room.chat), 2);
     },
   };
-  await Promise.all([t.step(fits), t.step(isTooMuch)]);
+  await Promise.all([t.step(goesOn), t.step(isCut)]);
 });
 
 const READERS = 50;
 /** From one message to the next: more than a fan-out takes, so that none waits for the last one's. */
 const INTERVAL_MS = 3;
 const STALLED = 100;
-/** 11.8 MB. After some 5.3 the stalled readers are ended, so half of the time they are there. */
+/** 11.8 MB. After some 4 the stalled readers have no room; two heartbeats later they are cut off. */
 const MESSAGES_A_ROUND = 720;
-/** So many rounds with stalled readers, in which 106 MB are sent, and as many without. */
+/** Rounds with stalled readers, in which 106 MB are sent, and as many without. */
 const ROUNDS = 9;
 const MAX_RATIO = 1.5;
 
@@ -151,7 +136,7 @@ class PromptReaders implements Disposable {
   static async open(chat: ChatProcess): Promise<PromptReaders> {
     const readers = new PromptReaders(chat);
     for (let index = 0; index < READERS; index++) {
-      const connection = await openStream(chat.port);
+      const connection = await sendGet(chat.port, "/chat?since=none");
       readers.#connections.push(connection);
       readers.#read(connection, index);
     }
@@ -200,18 +185,16 @@ function median(values: readonly number[]): number {
 }
 
 Deno.test(`${STALLED} readers that stall do not slow the others`, { ignore }, async (t) => {
-  await using chat = await ChatProcess.start();
+  await using chat = await ChatProcess.start(["--heartbeat", "1"]);
   using readers = await PromptReaders.open(chat);
-  let ended = 0;
   const p99WithStalled = async () => {
     using stalled = new DisposableStack();
     // Live, so that what it takes to let them in is not measured.
-    for (let n = 0; n < STALLED; n++) stalled.use(await RawStream.open(chat.port));
-    const p99 = await readers.p99();
-    // So what it took to end them was measured as well.
-    await until(() => slowReaders(chat) === ended + STALLED);
-    ended += STALLED;
-    return p99;
+    for (let n = 0; n < STALLED; n++) {
+      const stream = stalled.use(await RawStream.open(chat.port));
+      await stream.readReplay();
+    }
+    return await readers.p99();
   };
   // Code is compiled and heaps find their size.
   await readers.p99();

@@ -1,0 +1,62 @@
+/** What all readers have in common: how they ask, how fast they read and how long they stay away. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { Random } from "./random.ts";
+import type { Run } from "./run.ts";
+
+/** Where a reader without a cursor begins: with all messages, with new ones, or with the last 50. */
+export type Begin = "all" | "none" | "latest";
+
+/** How a reader takes what arrives: all there is, or at first a few bytes at a time. */
+export type Pace = "fast" | "crawling";
+
+/** A path, and the headers to request it with. */
+export type Target = readonly [path: string, headers: Readonly<Record<string, string>>];
+
+const MAX_CRAWL_BYTES = 1500;
+/** Longest time to crawl and to be away, in messages that are stored meanwhile. */
+const MAX_CRAWL = 1000;
+const MAX_ABSENCE = 1000;
+
+/** What a reader asks for without a cursor. */
+export function targetOf(begin: Begin): Target {
+  return [begin === "latest" ? "/chat" : `/chat?since=${begin}`, {}];
+}
+
+/** What a reader with a cursor asks for, in one of the two ways that there are. */
+export function targetAfter(cursor: string, random: Random): Target {
+  return random.chance(0.3)
+    ? [`/chat?since=${cursor}`, {}]
+    : ["/chat", { "last-event-id": cursor }];
+}
+
+/** The bites in which one response is read. */
+export class Bites {
+  readonly #run: Run;
+  readonly #random: Random;
+  /** The life of the server that the response is from. */
+  readonly #life: number | undefined;
+  /** As many messages as are to be stored before the reader stops crawling. */
+  readonly #crawlUntil: number;
+
+  constructor(run: Run, random: Random, pace: Pace) {
+    this.#run = run;
+    this.#random = random;
+    this.#life = run.life;
+    this.#crawlUntil = pace === "fast" ? 0 : run.stored + random.int(1, MAX_CRAWL);
+  }
+
+  /** Waits as long as the reader does, and returns the size of the next bite; undefined: any size. */
+  async next(): Promise<number | undefined> {
+    const { life, stored, isFinishing } = this.#run;
+    if (stored >= this.#crawlUntil || life !== this.#life || isFinishing) return undefined;
+    await delay(this.#random.int(1, 3));
+    return this.#random.int(1, MAX_CRAWL_BYTES);
+  }
+}
+
+/** Waits a moment, or until more may have been stored than is kept. */
+export async function beAway(run: Run, random: Random): Promise<void> {
+  if (random.chance(0.2)) await run.after(random.int(1, MAX_ABSENCE), "response");
+  else await delay(random.int(0, 150));
+}

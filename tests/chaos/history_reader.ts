@@ -1,0 +1,90 @@
+/** Readers of histories: each is an array of its own, and the next may continue after it. */
+
+import { RawResponse } from "../raw_stream.ts";
+import {
+  beAway,
+  type Begin,
+  Bites,
+  type Pace,
+  type Target,
+  targetAfter,
+  targetOf,
+} from "./habits.ts";
+import { isBroken, type Run } from "./run.ts";
+import type { ChatMessage } from "../../chat_message.ts";
+import { excerpt, type Item, type Part, type Transcript } from "./transcript.ts";
+
+const BEGINS: readonly Begin[] = ["all", "latest", "none"];
+
+/** Reads histories until the run finishes. */
+export async function readHistories(run: Run, name: string, pace: Pace): Promise<Transcript> {
+  const random = run.random(name);
+  const parts: Part[] = [];
+  let cursor: string | undefined;
+  let begin: Begin | undefined = "all";
+  while (!run.isFinishing) {
+    try {
+      const target = begin === undefined ? targetAfter(cursor!, random) : targetOf(begin);
+      const part = await readHistory(run, name, begin, target, new Bites(run, random, pace));
+      parts.push(part);
+      cursor = part.items.at(-1)?.id ?? cursor;
+      begin = cursor === undefined || random.chance(0.2) ? random.pick(BEGINS) : undefined;
+      run.figures.histories++;
+    } catch (error) {
+      if (!isBroken(error)) throw error;
+    }
+    await beAway(run, random);
+  }
+  return { name, parts, isToEnd: false };
+}
+
+/** Reads one history to its end, or as far as it goes. */
+async function readHistory(
+  run: Run,
+  name: string,
+  begin: Begin | undefined,
+  [path, headers]: Target,
+  bites: Bites,
+): Promise<Part> {
+  const { log, life, stored: minLength } = run;
+  using response = await RawResponse.get(run.port, path, {
+    ...headers,
+    accept: "application/json",
+  });
+  if (response.status !== 200) {
+    run.problem("a history got the wrong status", `${name}: ${response.status}`);
+  }
+  let text = "";
+  for (;;) {
+    const piece = await response.read(await bites.next());
+    if (piece === undefined) break;
+    run.note("replay");
+    text += piece;
+  }
+  const end = response.end!;
+  const maxLength = run.maxLength(log);
+  const messages = parseMessages(text, end === "complete");
+  if (!messages) {
+    run.problem("a history is not JSON", `${name} got ${excerpt(text)}, ${end}`);
+  }
+  const header = response.headers.get("chat-gap");
+  const gap = header === null || header === "unknown" ? header ?? undefined : Number(header);
+  const items = (messages ?? []).map((message, n): Item => {
+    run.receive(name, message.id, JSON.stringify(message));
+    return { id: message.id, isMessage: true, ...n === 0 ? { gap, maxLength } : {} };
+  });
+  const wasRunning = life !== undefined && run.life === life && !run.isGivenUp;
+  return { log, begin, minLength, items, history: { end, wasRunning, maxLength } };
+}
+
+/** The messages in an array, or in the part of one that arrived. */
+function parseMessages(text: string, isComplete: boolean): ChatMessage[] | undefined {
+  // Each message but the last is followed by a comma at the end of its line.
+  const lastComma = text.lastIndexOf(",\n");
+  try {
+    return JSON.parse(isComplete ? text : lastComma < 0 ? "[]" : `${text.slice(0, lastComma)}]`);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
+}

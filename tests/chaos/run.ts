@@ -1,0 +1,191 @@
+/** What the writers and readers of one run share: where the server is, and what they know of it. */
+
+import { type ChatMessage, compareIds, parseId } from "../../chat_message.ts";
+import { Random } from "./random.ts";
+
+/** What happens often enough to time a stop by it; `replay`: something arrived during a replay. */
+export type Happening = "post" | "response" | "message" | "replay";
+
+/** A post as it was sent, and the response to it. */
+export interface Sent {
+  readonly nickname: string;
+  readonly message: string;
+  /** The stored message as JSON, once there was a response. */
+  stored?: string;
+}
+
+/** Options for {@linkcode Run}. */
+export interface RunOptions {
+  /** Two runs of other names have other random numbers. */
+  readonly name: string;
+  readonly seed: number;
+  readonly port: number;
+  /** The server's `--keep`. */
+  readonly keep: number;
+  /** Whether the server remembers every key of the run. */
+  readonly remembersKeys: boolean;
+}
+
+/** With this many problems of one kind, a run is given up. */
+const MAX_PROBLEMS = 500;
+
+/** One run. Problems are noted, not thrown: the run continues and reports them all at its end. */
+export class Run {
+  readonly name: string;
+  readonly seed: number;
+  readonly port: number;
+  readonly keep: number;
+  readonly remembersKeys: boolean;
+  /** By key; a post is here before it is sent. */
+  readonly sent = new Map<string, Sent>();
+  /** The JSON that the first reader of a message received, by id. */
+  readonly received = new Map<string, string>();
+  /** The details of each kind of problem. */
+  readonly problems = new Map<string, string[]>();
+  readonly figures = { retries: 0, repeats: 0, reconnects: 0, gaps: 0, histories: 0 };
+  /** How many of the posts have a response. */
+  stored = 0;
+  /** Counts the server's starts; undefined from a signal on until the server is up again. */
+  life: number | undefined;
+  /** The last signal that it was sent. */
+  signal: Deno.Signal = "SIGKILL";
+  /** The logs that were replaced by an older copy. */
+  readonly replacedLogs: (readonly ChatMessage[])[] = [];
+  /** The key of the message that ends every reader's transcript. */
+  readonly lastKey = "the-end";
+  /** How many messages the copy of the log has. */
+  #copied = 0;
+  #isFinishing = false;
+  #isGivenUp = false;
+  #pause: PromiseWithResolvers<void> | undefined;
+  readonly #alarms = new Set<{ happening: Happening; left: number; ring: () => void }>();
+
+  constructor({ name, seed, port, keep, remembersKeys }: RunOptions) {
+    this.name = name;
+    this.seed = seed;
+    this.port = port;
+    this.keep = keep;
+    this.remembersKeys = remembersKeys;
+  }
+
+  /** The server's address, without a path. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Whether writers are to complete what they have begun, and stop. */
+  get isFinishing(): boolean {
+    return this.#isFinishing;
+  }
+
+  /** Whether nobody is to wait for anything any more. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
+  finish(): void {
+    this.#isFinishing = true;
+    this.#pause?.resolve();
+    for (const { ring } of this.#alarms) ring();
+  }
+
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.finish();
+  }
+
+  /** The random numbers of one actor. */
+  random(actor: string): Random {
+    return new Random(this.seed, `${this.name}: ${actor}`);
+  }
+
+  problem(kind: string, detail: string): void {
+    const details = this.problems.get(kind) ?? [];
+    this.problems.set(kind, details);
+    details.push(detail);
+    if (details.length >= MAX_PROBLEMS) this.giveUp();
+  }
+
+  /** Takes note of a message that arrived: all readers must receive the same. */
+  receive(reader: string, id: string, json: string): void {
+    const first = this.received.get(id);
+    if (first === undefined) this.received.set(id, json);
+    else if (first !== json) {
+      this.problem("readers received different messages", `${reader}: ${json}, another: ${first}`);
+    }
+    this.note("message");
+  }
+
+  /** Counts something that happened. */
+  note(happening: Happening): void {
+    for (const alarm of this.#alarms) {
+      if (alarm.happening === happening && --alarm.left <= 0) alarm.ring();
+    }
+  }
+
+  /** Resolves as soon as `count` more of these have happened, or the run finishes. */
+  async after(count: number, happening: Happening): Promise<void> {
+    if (this.#isFinishing || count <= 0) return;
+    const { promise, resolve: ring } = Promise.withResolvers<void>();
+    const alarm = { happening, left: count, ring };
+    this.#alarms.add(alarm);
+    await promise;
+    this.#alarms.delete(alarm);
+  }
+
+  /** Keeps the writers from sending anything new; resolves when every post has its response. */
+  async pauseWriters(): Promise<void> {
+    this.#pause = Promise.withResolvers();
+    while (this.stored < this.sent.size && !this.#isFinishing) await this.after(1, "response");
+  }
+
+  resumeWriters(): void {
+    this.#pause?.resolve();
+    this.#pause = undefined;
+  }
+
+  /** Resolves when the writers may send again; undefined while they may. */
+  get pause(): Promise<void> | undefined {
+    return this.#pause?.promise;
+  }
+
+  /** The number of the log that the server has now. */
+  get log(): number {
+    return this.replacedLogs.length;
+  }
+
+  /** How many messages a log has at most. */
+  maxLength(log: number): number {
+    return this.replacedLogs[log]?.length ?? this.sent.size;
+  }
+
+  /** The log as the responses to the posts have it. */
+  messages(): ChatMessage[] {
+    return Array.from(this.sent.values(), ({ stored }) => stored).filter((json) => json)
+      .map((json): ChatMessage => JSON.parse(json!)).sort((a, b) => compareIds(a.id, b.id));
+  }
+
+  /** Takes note that the log was copied. */
+  copyLog(): void {
+    this.#copied = this.stored;
+  }
+
+  /** Takes note that the copy was put in the place of the log. */
+  restoreLog(): void {
+    this.replacedLogs.push(this.messages());
+    for (const [key, { stored }] of this.sent) {
+      if (parseId(JSON.parse(stored!).id)!.seq > this.#copied) this.sent.delete(key);
+    }
+    this.stored = this.sent.size;
+  }
+}
+
+/** Whether a request failed because the server, or the client itself, ended it. */
+export function isBroken(error: unknown): boolean {
+  // TypeError is what fetch and its bodies throw when a connection fails.
+  return error instanceof TypeError ||
+    error instanceof DOMException && error.name === "AbortError" ||
+    error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.UnexpectedEof;
+}

@@ -1,0 +1,72 @@
+/** The server of a run: it is stopped and started again, and its file can be put back. */
+
+import { ChatProcess } from "../chat_process.ts";
+
+/** What SQLite may leave next to a database. */
+const SUFFIXES = ["", "-wal", "-shm"];
+
+/** How the server ended, and what it printed. */
+export type Stopped = Awaited<ReturnType<ChatProcess["stop"]>>;
+
+/** The program on one port and one file; disposing of it kills it. */
+export class Server implements AsyncDisposable {
+  readonly #flags: readonly string[];
+  readonly #file: string;
+  #process: ChatProcess;
+
+  private constructor(flags: readonly string[], file: string, process: ChatProcess) {
+    this.#flags = flags;
+    this.#file = file;
+    this.#process = process;
+  }
+
+  static async start(port: number, keep: number, folder: string): Promise<Server> {
+    const file = `${folder}/chat.db`;
+    const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=sqlite:${file}`];
+    return new Server(flags, file, await ChatProcess.start([...flags]));
+  }
+
+  async stop(signal: Deno.Signal): Promise<Stopped> {
+    return await this.#process.stop(signal);
+  }
+
+  async restart(): Promise<void> {
+    this.#process = await ChatProcess.start([...this.#flags]);
+  }
+
+  /** Whether all of the log is in the file itself, as it is once the log was closed. */
+  async isLogClosed(): Promise<boolean> {
+    return !await exists(`${this.#file}-wal`);
+  }
+
+  /** Copies the file of the stopped server. */
+  async copyFile(): Promise<void> {
+    await replace(this.#file, `${this.#file}.copy`);
+  }
+
+  /** Puts the copy back. */
+  async restoreCopy(): Promise<void> {
+    await replace(`${this.#file}.copy`, this.#file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+  }
+}
+
+async function replace(from: string, to: string): Promise<void> {
+  for (const suffix of SUFFIXES) {
+    if (await exists(to + suffix)) await Deno.remove(to + suffix);
+    if (await exists(from + suffix)) await Deno.copyFile(from + suffix, to + suffix);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return false;
+  }
+}
