@@ -1,0 +1,108 @@
+/** What happens to a chat in one run: commands in any order, as values that can be printed. */
+
+import fc from "fast-check";
+import type { Appetite } from "./clients.ts";
+
+/** A cursor that a client comes with; a number picks one, counted from the newest. */
+export type Cursor =
+  | "latest"
+  | "none"
+  | "all"
+  | "unknown"
+  | { readonly seen: number }
+  | { readonly lost: number }
+  | { readonly foreign: number };
+
+/** One thing that happens. */
+export type Command =
+  | { do: "append"; count: number; text: "short" | "long" | "wide" }
+  | { do: "appendKeyed"; key: number; variant: number }
+  | { do: "join"; cursor: Cursor; appetite: Appetite; count: number }
+  | { do: "ask"; cursor: Cursor; isBefore: boolean; appetite: Appetite }
+  | { do: "nibble" | "devour" | "comeBack" | "failRead" }
+  | { do: "leave"; which: number }
+  | { do: "turns"; count: number }
+  | { do: "rush"; count: number }
+  | { do: "tick"; ms: number }
+  | { do: "stepClock"; ms: number }
+  | { do: "restart"; putBack: boolean; copy: boolean; erase: number }
+  | { do: "crash" };
+
+/** How a run goes. */
+export interface Schedule {
+  readonly keep: number;
+  readonly commands: readonly Command[];
+}
+
+/** How long a heartbeat is. */
+export const HEARTBEAT_MS = 15_000;
+
+const cursor = fc.oneof(
+  { arbitrary: fc.constantFrom("latest", "none", "all", "unknown"), weight: 4 },
+  { arbitrary: fc.record({ seen: fc.nat(200) }), weight: 4 },
+  { arbitrary: fc.record({ lost: fc.nat(20) }), weight: 1 },
+  { arbitrary: fc.record({ foreign: fc.nat(200) }), weight: 1 },
+) as fc.Arbitrary<Cursor>;
+const appetite = fc.constantFrom("much", "little", "nothing");
+const count = fc.oneof(
+  { arbitrary: fc.constant(1), weight: 6 },
+  { arbitrary: fc.integer({ min: 2, max: 12 }), weight: 4 },
+  { arbitrary: fc.integer({ min: 30, max: 50 }), weight: 1 },
+);
+
+function command<Name extends Command["do"]>(
+  name: Name,
+  weight: number,
+  fields: Record<string, fc.Arbitrary<unknown>> = {},
+) {
+  return { arbitrary: fc.record({ do: fc.constant(name), ...fields }), weight };
+}
+
+const COMMON = [
+  command("append", 14, {
+    count,
+    text: fc.oneof(
+      { arbitrary: fc.constant("short"), weight: 5 },
+      { arbitrary: fc.constant("long"), weight: 1 },
+      { arbitrary: fc.constant("wide"), weight: 1 },
+    ),
+  }),
+  command("appendKeyed", 5, { key: fc.nat(3), variant: fc.nat(1) }),
+  command("join", 10, {
+    cursor,
+    appetite,
+    count: fc.oneof(
+      { arbitrary: fc.constant(1), weight: 30 },
+      // More than are served in one turn.
+      { arbitrary: fc.constant(70), weight: 1 },
+    ),
+  }),
+  command("ask", 4, { cursor, isBefore: fc.boolean(), appetite }),
+  command("nibble", 8),
+  command("devour", 1),
+  command("comeBack", 2),
+  command("failRead", 1),
+  command("leave", 2, { which: fc.nat() }),
+  // Each turn somebody writes and somebody joins.
+  command("rush", 2, { count: fc.integer({ min: 2, max: 6 }) }),
+  command("turns", 14, { count: fc.integer({ min: 1, max: 4 }) }),
+  command("tick", 10, { ms: fc.constantFrom(50, 250, 1000, HEARTBEAT_MS, HEARTBEAT_MS) }),
+  command("stepClock", 3, { ms: fc.constantFrom(-3_600_000, -1, 1, 3_600_000) }),
+];
+const RESTARTS = [
+  command("restart", 4, {
+    putBack: fc.boolean(),
+    copy: fc.boolean(),
+    erase: fc.oneof({ arbitrary: fc.constant(0), weight: 2 }, fc.integer({ min: 1, max: 8 })),
+  }),
+  command("crash", 1),
+];
+
+/** Any schedule; with `isFile`, the log can be opened again, and its file be tampered with. */
+export function anySchedule({ isFile }: { isFile: boolean }): fc.Arbitrary<Schedule> {
+  const commands = isFile ? [...COMMON, ...RESTARTS] : [...COMMON, command("restart", 1, {})];
+  return fc.record({
+    keep: fc.constantFrom(1, 3, 3, 20, 70, 1000),
+    commands: fc.array(fc.oneof(...commands), { minLength: 1, maxLength: 60, size: "max" }),
+  }) as fc.Arbitrary<Schedule>;
+}
