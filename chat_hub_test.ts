@@ -249,7 +249,11 @@ Deno.test("ChatHub bounds a chunk, whatever comes in one turn", async () => {
 
 Deno.test("ChatHub lets all readers read the log when messages come faster than they are sent", async () => {
   await using room = await openRoom();
-  const readers = await Promise.all([room.joinLive(), room.joinLive(), room.joinLive()]);
+  // Two are live; the third has the log's end and is yet to get its first chunk.
+  const readers = [await room.joinLive(), await room.joinLive()];
+  await room.post("first");
+  for (const reader of readers) await reader.nextMessage();
+  readers.push(await room.joinLive());
   const ids: string[] = [];
   for (let n = 0; n < 3; n++) {
     ids.push(...await room.post(...Array.from({ length: 1200 }, () => "x".repeat(4000))));
@@ -377,6 +381,33 @@ Deno.test(
     assertEquals((await later.nextMessage()).id, ids[3]);
   }),
 );
+
+Deno.test("ChatHub lets a reader without room read the rest of a batch in the log", async () => {
+  const log = await openMessageLog("memory:", { keep: 100 });
+  const held: (() => void)[] = [];
+  await using room = await openRoom({
+    log: changed(log, {
+      subscribe: (onBatch) => log.subscribe((batch) => held.push(() => onBatch(batch))),
+    }),
+  });
+  const texts = Array.from({ length: 16 }, () => "x".repeat(4000));
+  const ids = await room.post("first", ...texts.slice(0, 15));
+  for (const emit of held.splice(0)) emit();
+  ids.push(...await room.post(texts[15]));
+  // It has the log's end, and with that no room; part of the next batch is new to it.
+  const stream = room.open({ since: ids[0] });
+  const other = room.join({ since: ids[0] });
+  await other.nextOf("online");
+  await room.post("rest");
+  for (const emit of held.splice(0)) emit();
+  while ((await other.nextMessage()).message !== "rest");
+  const reader = new EventReader(new Response(stream));
+  for (const id of ids.slice(1, 17)) assertEquals((await reader.nextMessage()).id, id);
+  await room.post("later");
+  for (const emit of held.splice(0)) emit();
+  assertEquals((await reader.nextMessage()).message, "rest");
+  assertEquals((await reader.nextMessage()).message, "later");
+});
 
 Deno.test(
   "ChatHub pings every reader, and no timer runs when nobody reads",
