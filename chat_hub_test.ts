@@ -10,7 +10,8 @@ import {
 } from "./message_log/message_log.ts";
 import { openMessageLog } from "./message_log/open.ts";
 import { EVENT_DELAY_MS } from "./reader/presence.ts";
-import { BrokenOffError } from "./reader/reader.ts";
+import { BrokenOffError, Reader } from "./reader/reader.ts";
+import { Replay, toFrames } from "./reader/replay.ts";
 import { Room } from "./room.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
@@ -514,6 +515,29 @@ Deno.test("ChatHub.leave() forgets a reader at once, and again changes nothing",
   await leaving.cancel();
   await leaving.cancel();
   assertEquals(room.hub.readers, 1);
+});
+
+Deno.test("ChatHub forgets a reader whose stream is cancelled by what it is sent", async () => {
+  // Deno cancels a stream when a chunk meets a closed connection.
+  const moments = ["retry", "replay", "online", "last retry"];
+  for (const moment of moments.slice(1)) {
+    await using room = await openRoom();
+    await room.post("hi");
+    using replay = new Replay(room.log, toFrames);
+    let chunks = 0;
+    const stream = new ReadableStream<Uint8Array>(new Reader(room.hub, replay, NEWCOMER), {
+      highWaterMark: 64 * 1024,
+      size: ({ length }) => {
+        if (moments[chunks++] === moment) stream.cancel();
+        return length;
+      },
+    });
+    const other = await room.joinLive();
+    if (moment === "last retry") room.hub.close();
+    else assertEquals(room.hub.readers, 1, moment);
+    await other[Symbol.asyncDispose]();
+    assertEquals(room.hub.readers, 0, moment);
+  }
 });
 
 Deno.test("ChatHub.close() ends a stream after a whole frame, wherever it is in the log", async () => {

@@ -137,6 +137,8 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
       this.send(bytes.subarray(this.#pageSent, frameEnd(bytes, this.#pageSent)));
     }
     this.send(frame);
+    // Deno cancels the stream at once if what it is sent meets a closed connection.
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#controller.close();
   }
@@ -168,6 +170,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     const isOnly = this.#cursor === undefined && isLast;
     const end = this.#pageSent + (isOnly ? NEWCOMER_PIECE_BYTES : PIECE_BYTES);
     this.send(bytes.subarray(this.#pageSent, end));
+    if (this.#isOver) return nextTurn();
     if (end < bytes.length) {
       this.#page = page;
       this.#pageSent = end;

@@ -1,12 +1,12 @@
 /** Readers that take nothing: what they cost, and that they are ended in the end. */
 
 import { assert, assertEquals } from "@std/assert";
-import { residentKib } from "../bench/server.ts";
-import { post, readHistory } from "./chat_client.ts";
-import { ChatProcess } from "./chat_process.ts";
-import { EventReader } from "./event_reader.ts";
-import { newFolder } from "./folder.ts";
-import { RawResponse, RawStream, sendGet } from "./raw_stream.ts";
+import { residentKib } from "../../bench/server.ts";
+import { post, readHistory } from "../chat_client.ts";
+import { ChatProcess } from "../chat_process.ts";
+import { EventReader } from "../event_reader.ts";
+import { newFolder } from "../folder.ts";
+import { RawResponse, RawStream, sendGet } from "../raw_stream.ts";
 
 // What a connection takes before anything waits in the server is known of Linux: less than 3 MB.
 const ignore = Deno.build.os !== "linux" ||
@@ -14,6 +14,11 @@ const ignore = Deno.build.os !== "linux" ||
 
 /** A message of 16 KB. */
 const LONG_MESSAGE = "👋".repeat(4000);
+
+/** Tests may connect to this address only. */
+function addressOf({ port }: ChatProcess): string {
+  return `http://127.0.0.1:${port}`;
+}
 
 async function postLongMessages(url: string, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, () => post(url, LONG_MESSAGE)));
@@ -37,12 +42,12 @@ Deno.test(`${STALLED} live readers that take nothing cost at most ${MAX_KIB_EACH
   const log = `sqlite:${folder.path}/chat.db`;
   // With this heartbeat they are not ended within the test.
   await using chat = await ChatProcess.start(["--message-log", log, "--heartbeat", "600"]);
-  await using reader = new EventReader(await fetch(`${chat.url}/chat`));
+  await using reader = new EventReader(await fetch(`${addressOf(chat)}/chat`));
   /** Sends messages to all, and returns the most memory that the server had meanwhile. */
   const sendLongMessages = async (count: number) => {
     let max = 0;
     for (let sent = 0; sent < count; sent += AT_ONCE) {
-      await postLongMessages(chat.url, AT_ONCE);
+      await postLongMessages(addressOf(chat), AT_ONCE);
       for (let received = 0; received < AT_ONCE; received++) await reader.nextMessage();
       max = Math.max(max, (await residentKib(chat.pid))!);
     }
@@ -60,7 +65,7 @@ Deno.test(`${STALLED} live readers that take nothing cost at most ${MAX_KIB_EACH
 
 Deno.test("readers that take nothing for two heartbeats are cut off", { ignore }, async () => {
   await using chat = await ChatProcess.start(["--heartbeat", "1"]);
-  const url = chat.url;
+  const url = addressOf(chat);
   await postLongMessages(url, 300);
   using live = await RawStream.open(chat.port);
   await live.readReplay();
@@ -100,9 +105,9 @@ for (const [kind, count, accept, maxMib] of UNREAD) {
     ignore,
   }, async () => {
     await using chat = await ChatProcess.start(["--heartbeat", "600"]);
-    const page = async () => await (await fetch(chat.url)).text();
-    for (let n = 0; n < 16; n++) await postLongMessages(chat.url, 50);
-    const ids = (await readHistory(chat.url)).map(({ id }) => id);
+    const page = async () => await (await fetch(addressOf(chat))).text();
+    for (let n = 0; n < 16; n++) await postLongMessages(addressOf(chat), 50);
+    const ids = (await readHistory(addressOf(chat))).map(({ id }) => id);
     const before = (await residentKib(chat.pid))!;
     using unread = new DisposableStack();
     for (const id of ids.slice(0, count)) {
