@@ -532,6 +532,7 @@ Deno.test("ChatHub forgets a reader whose stream is cancelled by what it is sent
         return length;
       },
     });
+    assert(!stream.locked);
     const other = await room.joinLive();
     if (moment === "last retry") room.hub.close();
     else assertEquals(room.hub.readers, 1, moment);
