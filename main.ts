@@ -77,7 +77,7 @@ export async function createHandler(
     const address = info?.remoteAddr.hostname;
     const response = await respond(request, address)
       .catch((error) => toResponse(error, terminal, request));
-    setSecurityHeaders(response.headers);
+    setSecurityHeaders(response.headers, request);
     setCorsHeaders(response.headers, request, config.allowOrigin);
     if (config.verbose) {
       terminal.print(requestLine(request, response, performance.now() - start, address));

@@ -45,7 +45,10 @@ const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
   ["readonly database", "can't be written; give this user write permission, or use another file"],
   ["disk image is malformed", "is damaged; restore it from a copy, or use another file"],
   ["disk is full", "does not fit on the disk; make room, or use another file"],
-  ["disk I/O error", "can't be read or written; check the disk, or use another file"],
+  [
+    "disk I/O error",
+    "can't be read or written; check the disk and the permissions of its folder, or use another file",
+  ],
   ["file is not a database", "is not a database; use another file"],
   [
     "",

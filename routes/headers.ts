@@ -11,10 +11,7 @@ const RESOURCE_HEADERS: HeaderList = [
   ["cross-origin-resource-policy", "same-origin"],
 ];
 
-/**
- * On what a browser may show. The page loads nothing from elsewhere, nobody frames
- * it, and no other site's page keeps a handle on its window.
- */
+/** On what a browser may show. The page loads nothing from elsewhere, and nobody frames it. */
 const DOCUMENT_HEADERS: HeaderList = [
   [
     "content-security-policy",
@@ -23,7 +20,6 @@ const DOCUMENT_HEADERS: HeaderList = [
   ],
   // Not no-referrer: with it browsers send "Origin: null" with the page's own plain form.
   ["referrer-policy", "same-origin"],
-  ["cross-origin-opener-policy", "same-origin"],
 ];
 
 /** On the stream. */
@@ -39,8 +35,13 @@ export const STREAM_HEADERS = {
  * Adds what protects a response. A stream is no document, and stays open by the
  * thousand: a header costs 300 bytes for as long as it does.
  */
-export function setSecurityHeaders(headers: Headers): void {
+export function setSecurityHeaders(headers: Headers, request: Request): void {
   for (const [name, value] of RESOURCE_HEADERS) headers.set(name, value);
   if (headers.get("content-type") === STREAM_HEADERS["content-type"]) return;
   for (const [name, value] of DOCUMENT_HEADERS) headers.set(name, value);
+  // No other site's page keeps a handle on the page's window. Browsers log an error for it where
+  // the origin is not trustworthy (plain HTTP, but for localhost); there they send no Sec-Fetch-Mode.
+  if (request.headers.has("sec-fetch-mode")) {
+    headers.set("cross-origin-opener-policy", "same-origin");
+  }
 }
