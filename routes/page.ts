@@ -39,7 +39,7 @@ export interface PageFile {
 /** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
 const MAX_IF_NONE_MATCH_LENGTH = 1024;
 
-/** Of every line, and empty lines. */
+/** Leading whitespace of each line, and blank lines. */
 const INDENTATION = /^\s+/gm;
 
 const SCRIPTS = {
@@ -66,7 +66,7 @@ export async function loadPage(
   { title, heartbeat }: Pick<Config, "title" | "heartbeat">,
 ): Promise<ReadonlyMap<string, PageFile>> {
   const scripts = Object.entries(SCRIPTS);
-  // chat.js asks for most of them; those that they ask for in turn need not wait for that.
+  // chat.js imports most scripts; preload the ones that only those import in turn.
   const known = `./chat.js./stream_worker.js${chat}`;
   const preloads = scripts.filter(([name]) => !known.includes(`./${name}.js`))
     .map(([name]) => `<link rel="modulepreload" href="/${name}.js">`);
@@ -112,7 +112,7 @@ export function servePageFile(request: Request, { text, type, etag }: PageFile):
     : new Response(null, { status: STATUS_CODE.NotModified, headers });
 }
 
-/** What stands as it is: strings, templates and regular expressions, behind what can't be divided. */
+/** Kept verbatim: strings, templates, and regular expressions (a slash where no division can be). */
 const KEPT =
   /(?<kept>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|(?<=[=(,:!&|?] ?)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\[\n])+\/)/;
 const COMMENT = /\/\*[^]*?\*\/|\/\/.*/;
@@ -133,7 +133,7 @@ export function compactScript(source: string): string {
     .trim();
 }
 
-/** Leaves out comments and what `deno fmt` sets apart; of strings with such signs there are none. */
+/** Strips comments and the spacing of `deno fmt`; assumes that no string contains `{};,` or `: `. */
 function compactStyles(source: string): string {
   return source
     .replace(/\/\*[^]*?\*\//g, "")

@@ -1,6 +1,7 @@
 /** What the system may refuse the program, and faults of its own: the readers stay, and it goes on. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { sendPost } from "./chat_client.ts";
 import { ChatProcess, COMMAND } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
 import { evaluate, INSPECT_FLAGS } from "./inspector.ts";
@@ -8,10 +9,6 @@ import { until } from "./until.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted" ||
   Deno.build.os === "windows";
-
-function post(url: string, message: string): Promise<Response> {
-  return fetch(`${url}/chat`, { method: "POST", body: new URLSearchParams({ message }) });
-}
 
 Deno.test("more connections than files end no stream, and keep nobody out for long", {
   ignore,
@@ -33,7 +30,7 @@ Deno.test("more connections than files end no stream, and keep nobody out for lo
 
   let response: Response | undefined;
   await until(async () => {
-    response = await post(url, "still there?").catch(() => undefined);
+    response = await sendPost(url, { message: "still there?" }).catch(() => undefined);
     return response !== undefined;
   });
   assertEquals(response!.status, 201);
@@ -85,7 +82,7 @@ Deno.test("an error that nobody catches is printed and ends nothing", { ignore }
   await reader.nextOf("online");
   await evaluate(chat, 'void Promise.reject(new Error("a promise"))');
   await evaluate(chat, 'setTimeout(() => { throw new Error("a timer"); })');
-  await (await post(url, "still there?")).body?.cancel();
+  await (await sendPost(url, { message: "still there?" })).body?.cancel();
   assertEquals((await reader.nextMessage()).message, "still there?");
   const { code, output } = await chat.stop("SIGTERM");
   assertEquals(code, 0);

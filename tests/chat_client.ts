@@ -2,13 +2,18 @@
 
 import type { ChatMessage } from "../chat_message.ts";
 
-/** Posts a message, and returns it as it was stored. */
-export async function post(url: string, message: string, nickname = "ben"): Promise<ChatMessage> {
-  const response = await fetch(`${url}/chat`, {
+/** Posts these fields, and returns the response whatever it is. */
+export function sendPost(url: string, fields: Readonly<Record<string, string>>): Promise<Response> {
+  return fetch(`${url}/chat`, {
     method: "POST",
-    body: JSON.stringify({ nickname, message }),
+    body: JSON.stringify(fields),
     headers: { "content-type": "application/json" },
   });
+}
+
+/** Posts a message, and returns it as it was stored. */
+export async function post(url: string, message: string, nickname = "ben"): Promise<ChatMessage> {
+  const response = await sendPost(url, { nickname, message });
   if (!response.ok) throw new Error(await response.text());
   return await response.json();
 }

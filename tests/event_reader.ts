@@ -1,4 +1,4 @@
-/** Reads a stream event by event, as a client of the standard library does. */
+/** Reads a stream event by event, with the parser of the standard library. */
 
 import {
   type ServerSentEventParsedMessage,
@@ -18,7 +18,7 @@ export class EventReader implements AsyncDisposable {
     return (await this.#reader.read()).value;
   }
 
-  /** The next event of that name, or without one for `message`; others are passed over. */
+  /** The data of the next event with that name (`message` if it has none); skips all others. */
   async nextOf(name: string): Promise<string> {
     for (;;) {
       const event = await this.next();

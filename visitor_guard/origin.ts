@@ -9,7 +9,7 @@
 import { STATUS_CODE } from "@std/http/status";
 import { excerpt, HttpError } from "../routes/http_error.ts";
 
-/** How long a browser may remember the answer to a preflight, in seconds. */
+/** How long a browser may remember the response to a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 86_400;
 
 /**
@@ -56,7 +56,7 @@ function isOwnHost(origin: string, headers: Headers): boolean {
     .some((host) => host && URL.parse(`${from.protocol}//${host}`)?.host === from.host);
 }
 
-/** Lets the page of an allowed origin read the answer, and ask before it posts. */
+/** Lets the page of an allowed origin read the response, and ask before it posts. */
 export function setCorsHeaders(
   headers: Headers,
   { method, headers: asked }: Request,

@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { setTimeout as delay } from "node:timers/promises";
 import { readHistory } from "../chat_client.ts";
 import { newFolder } from "../folder.ts";
+import { HalfPost } from "../half_post.ts";
 import type { Begin, Pace } from "./habits.ts";
 import { readHistories } from "./history_reader.ts";
 import { type Happening, Run, type RunOptions } from "./run.ts";
@@ -155,7 +156,7 @@ function startReaders(
   });
 }
 
-/** Waits for the moment of a stop: amid the replays, or when much was stored and something happens. */
+/** Waits for the moment of a stop: amid replays, or once much was stored and something happens. */
 async function moment(run: Run, n: number, phase: Scenario["phase"]): Promise<void> {
   const random = run.random(`moment ${n}`);
   if (random.chance(0.35)) return await run.after(random.int(1, 100), "replay");
@@ -170,11 +171,10 @@ async function stop(run: Run, server: Server, n: number, task: Task): Promise<vo
   const signal = run.random("signals").shuffle(SIGNALS)[n % SIGNALS.length];
   // What a copy holds is known only if nothing is in flight.
   if (task !== "restart") await run.pauseWriters();
-  const stalled = random.chance(0.5) ? await stallPost(run.port) : undefined;
+  using stalled = random.chance(0.5) ? await HalfPost.begin(run.port, "never") : undefined;
   run.life = undefined;
   run.signal = signal;
   const { code, output } = await server.stop(signal);
-  stalled?.close();
   if (signal !== "SIGKILL") {
     const doing = stalled ? "with a stalled post" : "with no stalled post";
     if (code !== 0) run.problem(`${signal} ended the server with ${code}, not 0`, doing);
@@ -192,15 +192,6 @@ async function stop(run: Run, server: Server, n: number, task: Task): Promise<vo
   await server.restart();
   run.life = n + 1;
   run.resumeWriters();
-}
-
-/** Begins a post and leaves it at that. */
-async function stallPost(port: number): Promise<Deno.TcpConn> {
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  const head = "POST /chat HTTP/1.1\r\nHost: 127.0.0.1\r\n" +
-    "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nmessage=";
-  await connection.write(new TextEncoder().encode(head));
-  return connection;
 }
 
 /** One line about a run. */

@@ -1,10 +1,10 @@
-/** What all readers have in common: how they ask, how fast they read and how long they stay away. */
+/** What all readers have in common: how they ask, how fast they read, how long they stay away. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "./random.ts";
 import type { Run } from "./run.ts";
 
-/** Where a reader without a cursor begins: with all messages, with new ones, or with the last 50. */
+/** What a reader without a cursor begins with: all messages, new ones only, or the last 50. */
 export type Begin = "all" | "none" | "latest";
 
 /** How a reader takes what arrives: all there is, or at first a few bytes at a time. */
@@ -46,7 +46,7 @@ export class Bites {
     this.#crawlUntil = pace === "fast" ? 0 : run.stored + random.int(1, MAX_CRAWL);
   }
 
-  /** Waits as long as the reader does, and returns the size of the next bite; undefined: any size. */
+  /** Waits as the reader does, and returns the size of its next bite; undefined for any size. */
   async next(): Promise<number | undefined> {
     const { life, stored, isFinishing } = this.#run;
     if (stored >= this.#crawlUntil || life !== this.#life || isFinishing) return undefined;

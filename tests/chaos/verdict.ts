@@ -130,14 +130,11 @@ class TranscriptCheck {
     }
     if (!isFromEnd(part, item, start, this.#run.keep)) return "a gap skips what is kept";
     if (item.gap === "unknown") {
-      // Once a copy was restored, the id of a message that is no longer kept proves nothing.
-      const isUnverifiable = part.log > 0 && next !== undefined &&
-        next <= item.maxLength! - this.#run.keep;
-      if (next !== undefined && !isUnverifiable) return "a gap of unknown size, after a known id";
+      if (next !== undefined) return "a gap has no size after a cursor that is in the log";
     } else if (next === undefined) {
       return "a gap has a size after a cursor that is not in the log";
     } else if (item.gap !== start - next || item.gap === 0) {
-      return `a gap has the wrong size`;
+      return "a gap has the wrong size";
     }
   }
 
@@ -154,7 +151,7 @@ class TranscriptCheck {
     }
   }
 
-  /** The position of the first message that an item leaves to be read, itself included. */
+  /** The position of an item's message, or of the first message after its cursor. */
   #startOf({ log }: Part, { id, isMessage }: Item): number | undefined {
     const position = this.#logs[log].position(id);
     return position === undefined || isMessage ? position : position + 1;

@@ -1,9 +1,9 @@
 /**
- * Readers that come and go by the thousand leave nothing behind, and readers that
- * vanish without a word are found.
+ * Readers that come and go by the thousand leak nothing, and readers that vanish
+ * silently are found.
  *
- * CHURN_SECONDS=60 makes the first test as long as it says. In 10 seconds some
- * 80,000 readers come and go, so what each leaves behind shows from 300 bytes on.
+ * CHURN_SECONDS=60 makes the first test last that long. In 10 seconds some 80,000
+ * readers come and go, so a leak shows from 300 bytes per reader on.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -12,11 +12,11 @@ import { ChatProcess, COMMAND } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 
 const CHURN_SECONDS = Number(Deno.env.get("CHURN_SECONDS") ?? 10);
-/** As long as memory still grows because code is compiled and heaps find their size. */
+/** How long memory grows because code is compiled and heaps reach their size. */
 const WARM_UP_SECONDS = 5;
 const VISITORS_AT_ONCE = 32;
-const LEAST_JOINS_A_SECOND = 500;
-/** What the resident memory may differ by: a collection of garbage that has not come yet. */
+const MIN_JOINS_PER_SECOND = 500;
+/** How much the resident memory may differ: garbage that is not collected yet. */
 const TOLERANCE_KIB = 24 * 1024;
 
 const encoder = new TextEncoder();
@@ -24,7 +24,7 @@ const REQUEST = encoder.encode(
   "GET /chat HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n",
 );
 
-/** Visitors that come and go for a while; resolves with how many came. */
+/** Lets visitors come and go for a while, and returns how many came. */
 async function churn(port: number, seconds: number): Promise<number> {
   const deadline = performance.now() + seconds * 1000;
   let joins = 0;
@@ -33,7 +33,7 @@ async function churn(port: number, seconds: number): Promise<number> {
     while (performance.now() < deadline) {
       using connection = await Deno.connect({ hostname: "127.0.0.1", port });
       await connection.write(REQUEST);
-      // Every third hangs up before its stream has begun.
+      // Every third one hangs up before its stream has begun.
       if (joins++ % 3 > 0) await connection.read(buffer);
     }
   };
@@ -41,12 +41,12 @@ async function churn(port: number, seconds: number): Promise<number> {
   return joins;
 }
 
-/** Reads until an `online` event says that many, in so many seconds at most. */
+/** Reads until an `online` event has this number of readers; fails after some seconds. */
 async function untilOnline(watcher: EventReader, readers: number, seconds = 10): Promise<void> {
   const deadline = performance.now() + seconds * 1000;
   let online;
   while (online !== String(readers)) {
-    // A ping comes at least every --heartbeat seconds, so this ends.
+    // There is a ping every --heartbeat seconds, so this ends.
     const event = await watcher.next();
     if (event?.event === "online") online = event.data;
     if (!event || performance.now() > deadline) break;
@@ -73,13 +73,13 @@ Deno.test("thousands of joins and leaves leave the server as it was", {
   const after = await residentKib(chat.pid);
   const figures = `${joins} joins in ${CHURN_SECONDS} s; resident ${before} KiB, then ${after} KiB`;
   await t.step(figures, () => {
-    assert(joins / CHURN_SECONDS > LEAST_JOINS_A_SECOND);
+    assert(joins / CHURN_SECONDS > MIN_JOINS_PER_SECOND);
     assert(after! - before! < TOLERANCE_KIB);
     assert(openFiles(chat.pid) <= files);
   });
 });
 
-/** Runs a command of iproute2; whether it could. */
+/** Runs a command of iproute2, and returns whether it succeeded. */
 async function ip(...args: string[]): Promise<boolean> {
   try {
     const { success } = await new Deno.Command("ip", { args, stderr: "null" }).output();
@@ -90,7 +90,7 @@ async function ip(...args: string[]): Promise<boolean> {
   }
 }
 
-/** Linux repeats what is not acknowledged 15 times, for a quarter of an hour; 3 times take 7 s. */
+/** Linux retransmits 15 times, which takes a quarter of an hour; 3 times take 7 seconds. */
 const FEW_RETRIES = "echo 3 >/proc/sys/net/ipv4/tcp_retries2";
 
 /** Two hosts of our own, joined by a cable that can be cut. */
@@ -99,7 +99,7 @@ class Hosts implements AsyncDisposable {
   readonly server = `chat-server-${Deno.pid}`;
   readonly client = `chat-client-${Deno.pid}`;
 
-  /** Sets them up; whether this system and user may. */
+  /** Sets them up, and returns whether this system lets this user do so. */
   async create(): Promise<boolean> {
     const { server, client } = this;
     return await ip("netns", "add", server) && await ip("netns", "add", client) &&
@@ -112,13 +112,13 @@ class Hosts implements AsyncDisposable {
       await ip("netns", "exec", server, "sh", "-c", FEW_RETRIES);
   }
 
-  /** Nothing gets from the client to the server any more, and nobody is told. */
+  /** Stops everything from the client to the server, without either noticing. */
   async cut(): Promise<void> {
     const route = ["route", "replace", "blackhole", Hosts.SERVER_ADDRESS];
     assert(await ip("-n", this.client, ...route));
   }
 
-  /** Starts a command on one of the hosts; it ends with `running`. */
+  /** Starts a command on one of the hosts, to be killed by disposing of `running`. */
   run(
     running: AsyncDisposableStack,
     host: string,
@@ -141,7 +141,7 @@ class Hosts implements AsyncDisposable {
   }
 }
 
-/** Whether network namespaces can be made: on Linux with iproute2, as root. */
+/** Whether network namespaces can be created: on Linux with iproute2, as root. */
 const canCut = await (async () => {
   if (Deno.build.os !== "linux") return false;
   await using hosts = new Hosts();
