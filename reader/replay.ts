@@ -7,7 +7,7 @@ import type { LogPage, MessageLog, Start } from "../message_log/message_log.ts";
 import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
 
 /** Pages that can no longer change are kept up to this many bytes together. */
-const MAX_FINAL_BYTES = 8 * 1024 * 1024;
+const MAX_FINAL_BYTES = 16 * 1024 * 1024;
 /** Pages at the log's end are kept for this many different starts. */
 const MAX_LAST_PAGES = 64;
 

@@ -47,9 +47,9 @@ Deno.test("Replay.read() keeps no page that was being read when the log grew", a
   assertStringIncludes(text((await replay.read({ latest: 50 })).bytes), '"meanwhile"');
 });
 
-Deno.test("Replay.read() keeps full pages, and no more of them than 8 MiB", async () => {
+Deno.test("Replay.read() keeps full pages, and no more of them than 16 MiB", async () => {
   const reads: unknown[] = [];
-  const entry = { id: "1-1", json: JSON.stringify({ message: "x".repeat(2.5 * 1024 * 1024) }) };
+  const entry = { id: "1-1", json: JSON.stringify({ message: "x".repeat(5 * 1024 * 1024) }) };
   const { log, grow } = fakeLog((range) => {
     reads.push(range);
     return { entries: [entry], missed: 0, cursor: entry.id, end: "9-9", hasOlder: false };
