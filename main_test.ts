@@ -671,6 +671,7 @@ Deno.test("--allow-origin lets the pages it names read and post, and no others",
   assertEquals(posted.status, 201);
   assertEquals(posted.headers.get("access-control-allow-origin"), origin);
   assertEquals(posted.headers.get("vary"), "origin");
+  assertEquals(posted.headers.get("access-control-allow-methods"), null);
   const stream = await room.ask("/chat", { headers });
   assertEquals(stream.headers.get("access-control-allow-origin"), origin);
   assertEquals(stream.headers.get("vary"), "accept, origin");
