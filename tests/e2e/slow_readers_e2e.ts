@@ -117,8 +117,8 @@ const INTERVAL_MS = 3;
 const STALLED = 100;
 /** 11.8 MB. After some 4 the stalled readers have no room; two heartbeats later they are cut off. */
 const MESSAGES_A_ROUND = 720;
-/** Rounds with stalled readers, in which 106 MB are sent, and as many without. */
-const ROUNDS = 9;
+/** Rounds with stalled readers, in which 59 MB are sent, and as many without. */
+const ROUNDS = 5;
 const MAX_RATIO = 1.5;
 
 /** Readers that keep up, and how long messages take to get to them. */
