@@ -188,6 +188,8 @@ Deno.test("SqliteLog reads on where rows are missing from the file, and says how
     using db = new DatabaseSync(path);
     // Sequence numbers count from 1: these are ids[100] to ids[299].
     db.exec("DELETE FROM messages WHERE seq > 100 AND seq <= 300");
+    // A hole within a page.
+    db.exec("DELETE FROM messages WHERE seq = 340");
   }
   await using log = SqliteLog.open(path, { keep: 1000 });
   const found: string[] = [];
@@ -198,8 +200,8 @@ Deno.test("SqliteLog reads on where rows are missing from the file, and says how
     if (page.cursor === page.end) break;
     page = await log.read({ since: page.cursor });
   }
-  assertEquals(found, [...ids.slice(0, 100), ...ids.slice(300)]);
-  assertEquals(gaps, [200]);
+  assertEquals(found, [...ids.slice(0, 100), ...ids.slice(300, 339), ...ids.slice(340)]);
+  assertEquals(gaps, [200, 1]);
   const inHole = await log.read({ since: ids[150] });
   assertEquals([inHole.missed, inHole.entries[0].id], [149, ids[300]]);
   const after = await log.read({ before: ids[310], count: 50 });
@@ -231,6 +233,11 @@ Deno.test("SqliteLog takes no cursor of what an older copy of its file has lost"
   await Deno.writeFile(path, copy);
   now += 1000;
   const later = await run(40);
+  {
+    using db = new DatabaseSync(path);
+    // What is no longer kept is deleted, so that only its time can tell.
+    db.exec("DELETE FROM messages WHERE seq <= 50");
+  }
   await using log = SqliteLog.open(path, { keep: 10, now: () => now });
   for (const id of lost) assertEquals((await log.read({ since: id })).missed, null, id);
   for (const [n, id] of [...kept, ...later].entries()) {
