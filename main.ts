@@ -14,7 +14,7 @@ import { wantsJson } from "./routes/accept.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
-import { loadPage, servePageFile } from "./routes/page.ts";
+import { loadPage } from "./routes/page.ts";
 import { postMessage } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
@@ -66,7 +66,7 @@ export async function createHandler(
   ]);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
   for (const [path, file] of await loadPage(config)) {
-    routes.set(path, new Map([["GET", ({ request }) => servePageFile(request, file)]]));
+    routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
 
   const respond = async (request: Request, address?: string) =>

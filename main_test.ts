@@ -2,10 +2,21 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { LogUnavailableError } from "./message_log/message_log.ts";
+import { loadPage } from "./routes/page.ts";
 import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
 
 /** What a browser says of a form or a link that a person uses. */
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
+
+/** The paths of the files that a file of the page names: in its markup, or as imports. */
+function named(text: string): string[] {
+  const names = text.matchAll(/"(?:\.?\/)?(\w+\.(?:css|js|svg|webmanifest))"/g);
+  return Array.from(names, ([, name]) => `/${name}`);
+}
+
+async function pathsOfPage(): Promise<string[]> {
+  return [...(await loadPage({ title: "", heartbeat: 15 })).keys()];
+}
 
 Deno.test("GET / is the page, and every file it names is there", async () => {
   await using room = await openRoom();
@@ -14,7 +25,7 @@ Deno.test("GET / is the page, and every file it names is there", async () => {
   assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
   const html = await response.text();
   assertStringIncludes(html, "<h1>Simple Chat</h1>");
-  const files = [...html.matchAll(/(?:href|src)="(\/[^"]+\.[a-z]+)"/g)].map(([, path]) => path);
+  const files = named(html);
   assert(files.length >= 3);
   for (const path of files) {
     const file = await room.ask(path);
@@ -27,18 +38,65 @@ Deno.test("GET / is the page, and every file it names is there", async () => {
   }
 });
 
-Deno.test("GET / and all its files are under 40 KB before compression", async () => {
+for (const coding of ["br", "gzip"]) {
+  Deno.test(`GET / and all its files take at most 30 KB on the wire (${coding})`, async () => {
+    await using room = await openRoom();
+    const paths = new Set(["/"]);
+    let bytes = 0;
+    for (const path of paths) {
+      const response = await room.ask(path, { headers: { "accept-encoding": coding } });
+      assertEquals(response.headers.get("content-encoding"), coding, path);
+      bytes += (await response.bytes()).length;
+      for (const name of named(await (await room.ask(path)).text())) paths.add(name);
+    }
+    assertEquals(paths, new Set(await pathsOfPage()));
+    assert(bytes <= 30 * 1024, `${paths.size} files take ${bytes} bytes`);
+  });
+}
+
+Deno.test("GET / has the browser ask for all scripts at once, but for the worker's", async () => {
   await using room = await openRoom();
-  const paths = new Set(["/"]);
-  let bytes = 0;
-  // Those that a file names are behind it: what the page names, and what scripts import.
-  for (const path of paths) {
-    const text = await (await room.ask(path)).text();
-    bytes += new TextEncoder().encode(text).length;
-    for (const [, name] of text.matchAll(/"\.?(\/\w+\.[a-z]+)"/g)) paths.add(name);
+  const html = await (await room.ask("/")).text();
+  const preloads = html.matchAll(/<link rel="modulepreload" href="(\w+\.js)">/g);
+  const scripts = (await pathsOfPage()).filter((path) => path.endsWith(".js"));
+  assertEquals(
+    ["/chat.js", "/stream_worker.js", ...Array.from(preloads, ([, name]) => `/${name}`)].toSorted(),
+    scripts.toSorted(),
+  );
+});
+
+Deno.test("a file of the page comes as it is, or in the coding that weighs most", async () => {
+  await using room = await openRoom();
+  const cases: [accepted: string | undefined, coding: string | null][] = [
+    [undefined, null],
+    ["", null],
+    ["identity", null],
+    ["zstd, deflate", null],
+    ["gzip, deflate, br, zstd", "br"],
+    ["gzip, deflate", "gzip"],
+    ["br;q=0.5, gzip", "gzip"],
+    ["br; q=0.0, GZIP;Q=0.3", "gzip"],
+    ["br;q=0.2, gzip;q=0.3, *;q=0", "gzip"],
+    ["*", "br"],
+    ["*;q=0.5, br;q=0", "gzip"],
+    ["gzip;q=0, br;q=0", null],
+    ["gzip;q=0.5, identity", null],
+    ["gzip;q=much", null],
+  ];
+  const plain = await (await room.ask("/chat.css")).text();
+  const tags = new Map<string | null, string>();
+  for (const [accepted, coding] of cases) {
+    const headers = new Headers(accepted === undefined ? [] : [["accept-encoding", accepted]]);
+    const response = await room.ask("/chat.css", { headers });
+    assertEquals(response.headers.get("content-encoding"), coding, accepted);
+    assertEquals(response.headers.get("vary"), "accept-encoding");
+    tags.set(coding, response.headers.get("etag")!);
+    const body = coding
+      ? response.body!.pipeThrough(new DecompressionStream(coding === "br" ? "brotli" : "gzip"))
+      : response.body;
+    assertEquals(await new Response(body).text(), plain, accepted);
   }
-  assertEquals(paths.size, 20);
-  assert(bytes < 40 * 1024, `${paths.size} files have ${bytes} bytes`);
+  assertEquals(new Set(tags.values()).size, 3);
 });
 
 Deno.test("GET / tells the page's form how long nicknames and messages may be", async () => {
@@ -67,17 +125,27 @@ Deno.test("--title is the page's title and heading, as text", async () => {
 
 Deno.test("GET / answers 304 to whoever has the page already", async () => {
   await using room = await openRoom();
-  const first = await room.ask("/");
-  await first.body?.cancel();
-  const etag = first.headers.get("etag")!;
-  assertMatch(etag, /^"[^"]+"$/);
-  const second = await room.ask("/", { headers: { "if-none-match": etag } });
-  assertEquals(second.status, 304);
-  assertEquals(second.headers.get("etag"), etag);
-  assertEquals(await second.text(), "");
-  const other = await room.ask("/", { headers: { "if-none-match": '"other"' } });
-  assertEquals(other.status, 200);
-  await other.body?.cancel();
+  for (const coding of ["identity", "br", "gzip"]) {
+    const ask = (tag: string) =>
+      room.ask("/", { headers: { "accept-encoding": coding, "if-none-match": tag } });
+    const first = await ask("");
+    await first.body?.cancel();
+    const etag = first.headers.get("etag")!;
+    assertMatch(etag, /^"[^"]+"$/);
+    for (const known of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {
+      const second = await ask(known);
+      assertEquals(second.status, 304, known);
+      assertEquals(second.headers.get("etag"), etag);
+      assertEquals(second.headers.get("vary"), "accept-encoding");
+      assertEquals(await second.text(), "");
+    }
+    // Too long to be looked through.
+    for (const unknown of ['"other"', `${'"other", '.repeat(200)}${etag}`]) {
+      const other = await ask(unknown);
+      assertEquals(other.status, 200, unknown);
+      await other.body?.cancel();
+    }
+  }
 });
 
 Deno.test("GET finds nothing but the page's files and the chat", async () => {

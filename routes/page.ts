@@ -1,7 +1,7 @@
 /**
- * The page's files, served from memory: they are imported as text, so that
- * `deno compile` carries them and the server needs no permission to read files.
- * A file that is not listed here does not exist for a visitor.
+ * The page's files, served from memory as they are in static/: they are imported
+ * as text, so that `deno compile` carries them and the server needs no permission
+ * to read files. A file that is not listed here does not exist for a visitor.
  */
 
 import { eTag, ifNoneMatch } from "@std/http/etag";
@@ -29,19 +29,6 @@ import stream from "../static/stream.js" with { type: "text" };
 import streamWorker from "../static/stream_worker.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
 
-/** A file of the page. */
-export interface PageFile {
-  readonly text: string;
-  readonly type: string;
-  readonly etag: string;
-}
-
-/** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
-const MAX_IF_NONE_MATCH_LENGTH = 1024;
-
-/** Leading whitespace of each line, and blank lines. */
-const INDENTATION = /^\s+/gm;
-
 const SCRIPTS = {
   attention,
   chat,
@@ -61,83 +48,126 @@ const SCRIPTS = {
   transcript,
 };
 
+/** The content codings that files are compressed with, the smaller first, as the platform names them. */
+const CODINGS = { br: "brotli", gzip: "gzip" } as const;
+
+type Coding = keyof typeof CODINGS;
+
+/** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
+const MAX_IF_NONE_MATCH_LENGTH = 1024;
+
+/** A file of the page, compressed once for each coding that somebody asks for. */
+export class PageFile {
+  readonly #text: string;
+  readonly #type: string;
+  readonly #tag: string;
+  readonly #compressed = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();
+
+  constructor(text: string, type: string, tag: string) {
+    this.#text = text;
+    this.#type = type;
+    this.#tag = tag;
+  }
+
+  /** Answers with the file, or 304 if the client has it (RFC 9110, section 13.1.2). */
+  async serve({ headers: asked }: Request): Promise<Response> {
+    const coding = chooseCoding(asked.get("accept-encoding") ?? "");
+    // Each coding has a tag of its own: the bytes differ.
+    const etag = coding ? this.#tag.replace(/"$/, `-${coding}"`) : this.#tag;
+    const headers = new Headers({
+      etag,
+      // Keep it, but ask before each use, so that a new version shows at once.
+      "cache-control": "no-cache",
+      vary: "accept-encoding",
+    });
+    const known = asked.get("if-none-match") ?? "";
+    if (known.length <= MAX_IF_NONE_MATCH_LENGTH && !ifNoneMatch(known, etag)) {
+      return new Response(null, { status: STATUS_CODE.NotModified, headers });
+    }
+    headers.set("content-type", this.#type);
+    if (!coding) return new Response(this.#text, { headers });
+    headers.set("content-encoding", coding);
+    return new Response(await this.#compress(coding), { headers });
+  }
+
+  #compress(coding: Coding): Promise<Uint8Array<ArrayBuffer>> {
+    const compressed = this.#compressed.get(coding) ?? compress(this.#text, coding);
+    this.#compressed.set(coding, compressed);
+    return compressed;
+  }
+}
+
 /** The page's files by their path in the URL. */
 export async function loadPage(
   { title, heartbeat }: Pick<Config, "title" | "heartbeat">,
 ): Promise<ReadonlyMap<string, PageFile>> {
-  const scripts = Object.entries(SCRIPTS);
-  // chat.js imports most scripts; preload the ones that only those import in turn.
-  const known = `./chat.js./stream_worker.js${chat}`;
-  const preloads = scripts.filter(([name]) => !known.includes(`./${name}.js`))
-    .map(([name]) => `<link rel="modulepreload" href="/${name}.js">`);
+  const preloads = importsOf("chat")
+    .map((name) => `    <link rel="modulepreload" href="${name}.js">\n`);
   const page = html
     .replaceAll("Simple Chat", () => escapeHtml(title))
     .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
     .replace('data-version="0"', `data-version="${VERSION}"`)
     .replace('data-most="40"', `data-most="${MAX_NICKNAME_LENGTH}"`)
     .replace('data-most="4000"', `data-most="${MAX_MESSAGE_LENGTH}"`)
-    .replace("</head>", `${preloads.join("")}</head>`)
-    .replace(INDENTATION, "");
+    .replace("  </head>", `${preloads.join("")}  </head>`);
   const files: [path: string, type: string, text: string][] = [
     ["/", "text/html; charset=utf-8", page],
-    ["/chat.css", "text/css; charset=utf-8", compactStyles(css)],
+    ["/chat.css", "text/css; charset=utf-8", css],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",
       "application/manifest+json",
       JSON.stringify({ ...JSON.parse(manifest), name: title }),
     ],
-    ...scripts.map(([name, text]): [string, string, string] => [
+    ...Object.entries(SCRIPTS).map(([name, text]): [string, string, string] => [
       `/${name}.js`,
       "text/javascript; charset=utf-8",
-      compactScript(text),
+      text,
     ]),
   ];
   return new Map(
     await Promise.all(
       files.map(async ([path, type, text]) =>
-        [path, { text, type, etag: await eTag(text) }] as const
+        [path, new PageFile(text, type, await eTag(text))] as const
       ),
     ),
   );
 }
 
-/** Answers with a file, or 304 if the client has it (RFC 9110, section 13.1.2). */
-export function servePageFile(request: Request, { text, type, etag }: PageFile): Response {
-  // no-cache: keep it, but ask before each use, so that a new version shows at once.
-  const headers = { etag, "cache-control": "no-cache" };
-  const known = request.headers.get("if-none-match") ?? "";
-  return known.length > MAX_IF_NONE_MATCH_LENGTH || ifNoneMatch(known, etag)
-    ? new Response(text, { headers: { ...headers, "content-type": type } })
-    : new Response(null, { status: STATUS_CODE.NotModified, headers });
+/**
+ * The scripts that a script imports, and those that they import in turn: a browser that is told of
+ * them all need not find each only in the one before.
+ */
+function importsOf(script: keyof typeof SCRIPTS): string[] {
+  const found = new Set<string>([script]);
+  for (const name of found) {
+    const text = SCRIPTS[name as keyof typeof SCRIPTS];
+    for (const [, imported] of text.matchAll(/ from "\.\/(\w+)\.js";/g)) found.add(imported);
+  }
+  found.delete(script);
+  return [...found];
 }
-
-/** Kept verbatim: strings, templates, and regular expressions (a slash where no division can be). */
-const KEPT =
-  /(?<kept>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`|(?<=[=(,:!&|?] ?)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\[\n])+\/)/;
-const COMMENT = /\/\*[^]*?\*\/|\/\/.*/;
-/** Space around it means nothing; around + and - it keeps apart what would be ++ or --. */
-const SPACED = new RegExp(`${KEPT.source}|\\s*([[\\](){},;:?=<>&|*])\\s*|\\s*(\\n)\\s*`, "g");
-const COMMENTED = new RegExp(`${KEPT.source}|${COMMENT.source}`, "g");
 
 /**
- * Leaves out what only readers of a script need: comments, and space that `deno fmt` puts around
- * brackets and operators. That is half of the page. What people read, in strings and templates, and
- * regular expressions stay as they are. A template within a template is not understood; a test
- * compares every script that is served with its source.
+ * The coding to answer in, undefined for none: the one of the highest weight (RFC 9110, section
+ * 12.5.3). Of equal ones the smaller counts, however they are ordered: browsers name gzip first.
  */
-export function compactScript(source: string): string {
-  return source
-    .replace(COMMENTED, (_, kept = "") => kept)
-    .replace(SPACED, (_, kept, sign, line) => kept ?? sign ?? line)
-    .trim();
+function chooseCoding(accepted: string): Coding | undefined {
+  const weights = new Map(
+    accepted.toLowerCase().split(",").map((item): [coding: string, weight: number] => {
+      const [coding, parameter = "q=1"] = item.split(";").map((part) => part.trim());
+      return [coding, Number(parameter.replace("q=", "")) || 0];
+    }),
+  );
+  const weight = (coding: string) => weights.get(coding) ?? weights.get("*") ?? 0;
+  const [best] = (Object.keys(CODINGS) as Coding[]).toSorted((a, b) => weight(b) - weight(a));
+  return weight(best) > 0 && weight(best) >= (weights.get("identity") ?? 0) ? best : undefined;
 }
 
-/** Strips comments and the spacing of `deno fmt`; assumes that no string contains `{};,` or `: `. */
-function compactStyles(source: string): string {
-  return source
-    .replace(/\/\*[^]*?\*\//g, "")
-    .replace(/\s*([{};,])\s*|\s*\n\s*|(?<=:) /g, "$1");
+/** The platform's own compression rather than `node:zlib`, which takes longer to load than to use. */
+async function compress(text: string, coding: Coding): Promise<Uint8Array<ArrayBuffer>> {
+  const { body } = new Response(text);
+  return await new Response(body!.pipeThrough(new CompressionStream(CODINGS[coding]))).bytes();
 }
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
