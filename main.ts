@@ -10,11 +10,12 @@ import { type Config, parseConfig, readInfo, unknownVariables } from "./config.t
 import { openMessageLog } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Room } from "./room.ts";
-import { wantsJson } from "./routes/accept.ts";
+import { isNavigation, wantsJson } from "./routes/accept.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { loadPage } from "./routes/page.ts";
+import { sendPlainPage } from "./routes/plain_page.ts";
 import { postMessage } from "./routes/post.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
@@ -56,6 +57,7 @@ export async function createHandler(
 ): Promise<Handler> {
   const chat = new Map<string, Route>([
     ["GET", (visit) => {
+      if (isNavigation(visit.request)) return sendPlainPage(visit, room.log, config.title);
       checkOrigin(visit.request, config.allowOrigin);
       return wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room);
     }],

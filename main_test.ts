@@ -176,6 +176,7 @@ Deno.test("every response carries the security headers", async () => {
     await room.ask("/", { headers: { "if-none-match": etag } }),
     await room.ask("/", { headers: NAVIGATION }),
     await room.ask("/chat"),
+    await room.ask("/chat?html"),
     await room.ask("/nothing"),
     await room.ask("/chat", { method: "DELETE" }),
     await room.post(form({ message: "hi" })),
@@ -274,7 +275,7 @@ Deno.test("a browser that is refused shows a page with the reason and the way ba
     await room.post(form({ message: " " }), NAVIGATION),
     await room.post(form({ message: "hi" }), { ...NAVIGATION, origin: "https://a.example" }),
     await room.ask("/<nothing>", { headers: NAVIGATION }),
-    await room.ask("/chat?since=<b>", { headers: NAVIGATION }),
+    await room.ask("/chat?before=<b>", { headers: NAVIGATION }),
   ];
   const reasons = ["is empty", "--allow-origin", "/%3Cnothing%3E", "&lt;b&gt;"];
   for (const [n, response] of refused.entries()) {
@@ -416,6 +417,98 @@ Deno.test("GET /chat as JSON is the history, with the same since", async () => {
   assertEquals(await ask(`?before=${ids[200]}`), { texts: texts.slice(150, 200), gap: null });
   assertEquals(await ask(`?before=${ids[110]}`), { texts: texts.slice(100, 110), gap: null });
   assertEquals(room.hub.readers, 0);
+});
+
+Deno.test("GET /chat shows people the last 50 messages as HTML, the newest first", async () => {
+  await using room = await openRoom("--title", "Q&A <b>");
+  for (let n = 1; n <= 120; n++) await room.log.append({ nickname: "ann", message: `no. ${n}` });
+  const get = async (path: string, headers: HeadersInit = {}) => {
+    const response = await room.ask(path, { headers });
+    assertEquals(response.status, 200);
+    assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+    assertEquals(response.headers.get("cache-control"), "private, no-cache");
+    return await response.text();
+  };
+  const numbers = (html: string) => Array.from(html.matchAll(/no\. (\d+)/g), ([, n]) => Number(n));
+  const older = (html: string) =>
+    html.match(/<a href="([^"]+)">Older/)?.[1].replaceAll("&amp;", "&");
+  const down = (from: number, to: number) =>
+    Array.from({ length: 1 + from - to }, (_, n) => from - n);
+
+  const first = await get("/chat", NAVIGATION);
+  assertStringIncludes(first, "<h1>Q&amp;A &lt;b&gt;</h1>");
+  assertEquals(numbers(first), down(120, 71));
+  assertEquals(await get("/chat?html"), first);
+  const second = await get(`/${older(first)}`);
+  assertEquals(numbers(second), down(70, 21));
+  const third = await get(`/${older(second)}`);
+  assertEquals(numbers(third), down(20, 1));
+  assertEquals(older(third), undefined);
+  assertEquals(room.hub.readers, 0);
+});
+
+Deno.test("GET /chat?html asks for itself again only where nobody is typing or looks back", async () => {
+  await using room = await openRoom();
+  const { entry } = await room.log.append({ nickname: "ann", message: "hi" });
+  const cases: [query: string, refreshes: boolean][] = [
+    ["?html", true],
+    ["?html&nickname=ann", true],
+    ["?html=write", false],
+    [`?html&before=${entry.id}`, false],
+  ];
+  for (const [query, refreshes] of cases) {
+    const html = await (await room.ask(`/chat${query}`)).text();
+    assertEquals(html.includes('<meta http-equiv="refresh"'), refreshes, query);
+    assertEquals(html.includes("<textarea"), query === "?html=write", query);
+  }
+});
+
+Deno.test("GET /chat?html shows what people wrote as text, with links to http and https alone", async () => {
+  await using room = await openRoom();
+  await room.log.append({
+    nickname: '<b class="x">&',
+    message: "<script>a</script>\nhttps://a.example/?b&c javascript:alert(1)",
+  });
+  const html = await (await room.ask("/chat?html=write&nickname=%22%3E%3Ci%3E")).text();
+  assertStringIncludes(html, ">&lt;b class=&quot;x&quot;&gt;&amp;</bdi>");
+  assertStringIncludes(
+    html,
+    "&lt;script&gt;a&lt;/script&gt;<br>" +
+      '<a href="https://a.example/?b&amp;c" rel="noreferrer nofollow">https://a.example/?b&amp;c</a>' +
+      " javascript:alert(1)",
+  );
+  assertStringIncludes(html, 'value="&quot;&gt;&lt;i&gt;"');
+});
+
+Deno.test("GET /chat?html ends a page early if its messages are long, and misses none", async () => {
+  await using room = await openRoom();
+  const numbers = Array.from({ length: 60 }, (_, n) => String(n));
+  for (const n of numbers) {
+    await room.log.append({ nickname: "ann", message: n + '"'.repeat(3990) });
+  }
+  const seen: string[] = [];
+  let pages = 0;
+  for (let path: string | undefined = "/chat?html"; path; pages++) {
+    const html: string = await (await room.ask(path)).text();
+    assert(html.length < 100 * 1024, `${html.length} characters`);
+    seen.push(...Array.from(html.matchAll(/class="text">(\d+)/g), ([, n]) => n));
+    const older = html.match(/<a href="([^"]+)">Older/)?.[1];
+    path = older && `/${older.replaceAll("&amp;", "&")}`;
+  }
+  assert(pages > 2, `${pages} pages`);
+  assertEquals(seen, numbers.toReversed());
+});
+
+Deno.test("POST /chat?html leads back to where the message can be read, with the nickname", async () => {
+  await using room = await openRoom();
+  const body = form({ nickname: "Ann & Ben", message: "hello" });
+  const response = await room.ask("/chat?html", { method: "POST", body });
+  assertEquals(response.status, 303);
+  const location = response.headers.get("location")!;
+  assertEquals(location, "chat?html=&nickname=Ann+%26+Ben");
+  const html = await (await room.ask(`/${location}`)).text();
+  assertStringIncludes(html, ">hello</span>");
+  assertStringIncludes(html, 'name="nickname" value="Ann &amp; Ben"');
 });
 
 Deno.test("GET /chat forgets a reader that leaves, at once", async () => {

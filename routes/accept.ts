@@ -20,11 +20,13 @@ export function wantsJson(request: Request): boolean {
  * Browsers say so in `Sec-Fetch-Mode`, but only to trustworthy origins (HTTPS,
  * localhost), and elsewhere by `Upgrade-Insecure-Requests`. Text browsers say
  * neither, but want HTML first and in a language. Java's HttpURLConnection wants
- * HTML first as well, in none.
+ * HTML first as well, in none. A browser that says nothing at all of itself is given
+ * addresses with `?html` to ask for.
  */
 export function isNavigation(request: Request): boolean {
   const mode = request.headers.get("sec-fetch-mode");
   if (mode) return mode === "navigate";
+  if (URL.parse(request.url)?.searchParams.has("html")) return true;
   if (request.headers.get("upgrade-insecure-requests") === "1") return true;
   return prefers(request, "text/html", "application/json") &&
     (request.headers.has("accept-language") || acceptOf(request).includes("application/xhtml+xml"));

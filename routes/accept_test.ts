@@ -3,8 +3,8 @@
 import { assertEquals } from "@std/assert";
 import { isNavigation, wantsJson } from "./accept.ts";
 
-function ask(headers: HeadersInit): Request {
-  return new Request("http://localhost/chat", { headers });
+function ask(headers: HeadersInit, path = "/chat"): Request {
+  return new Request(`http://localhost${path}`, { headers });
 }
 
 const CHROMIUM =
@@ -41,6 +41,16 @@ Deno.test("isNavigation() knows browsers by their own headers, programs by their
   };
   for (const [name, headers] of Object.entries(programs)) {
     assertEquals(isNavigation(ask(headers)), false, name);
+  }
+});
+
+Deno.test("isNavigation() takes an address with ?html for a browser's, but for a page's script", () => {
+  for (const path of ["/chat?html", "/chat?html=write", "/chat?nickname=a&html="]) {
+    assertEquals(isNavigation(ask({ accept: "*/*" }, path)), true, path);
+    assertEquals(isNavigation(ask({ "sec-fetch-mode": "cors" }, path)), false, path);
+  }
+  for (const path of ["/chat?htm", "/chat?nickname=html", "/html"]) {
+    assertEquals(isNavigation(ask({ accept: "*/*" }, path)), false, path);
   }
 });
 

@@ -42,7 +42,8 @@ export async function sendHistory(visit: Visit, room: Room): Promise<Response> {
   return new Response(body, { headers });
 }
 
-function readRange({ request, url }: Visit): Range {
+/** What a request asks for of the log. */
+export function readRange({ request, url }: Visit): Range {
   const before = url.searchParams.get("before");
   if (before === null) return readStart(request, url);
   if (parseId(before)) return { before, count: BEFORE_COUNT };

@@ -13,6 +13,7 @@ import {
 import type { MessageLog } from "../message_log/message_log.ts";
 import { isNavigation } from "./accept.ts";
 import { HttpError } from "./http_error.ts";
+import { plainPageAfter } from "./plain_page.ts";
 import { decodeUtf8, type Fields, readFields } from "./post_fields.ts";
 import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
 
@@ -30,10 +31,12 @@ export async function postMessage(
   request: Request,
   log: Pick<MessageLog, "append">,
 ): Promise<Response> {
-  const { entry, repeated } = await log.append(await readPost(request));
+  const post = await readPost(request);
+  const { entry, repeated } = await log.append(post);
   if (isNavigation(request)) {
     // Relative, as all addresses here: a proxy may have put the chat under a path.
-    return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location: "." } });
+    const location = plainPageAfter(request, post) ?? ".";
+    return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location } });
   }
   return new Response(`${entry.json}\n`, {
     status: repeated ? STATUS_CODE.OK : STATUS_CODE.Created,

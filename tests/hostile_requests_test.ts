@@ -131,6 +131,7 @@ const QUERIES: readonly string[] = [
   "since=1-1&",
   "lastEventId=1&",
   "before=1&",
+  "html&nickname=1&",
   "%",
   "%CD%85",
   "+",

@@ -1,8 +1,7 @@
-/** The page as a whole: what it loads, who it talks to, and that it works without script. */
+/** The page as a whole: what it loads and who it talks to. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { ChatProcess } from "../chat_process.ts";
-import { EventReader } from "../event_reader.ts";
 import { useBrowser, Visitor } from "./browser.ts";
 
 const browser = useBrowser();
@@ -59,22 +58,3 @@ Deno.test("the page can be installed", async () => {
   assertEquals(errors, []);
   assertEquals(JSON.parse(data!).name, "Simple Chat");
 });
-
-// Elsewhere than at localhost a browser sends no Sec-Fetch-Site, so Origin decides.
-for (const host of ["localhost", "chat.test"]) {
-  Deno.test(`the form posts without script, at ${host}`, async () => {
-    await using chat = await ChatProcess.start();
-    await using reader = new EventReader(await fetch(`${chat.url}/chat`));
-    await using ann = await Visitor.arrive(browser(), `http://${host}:${chat.port}/`, {
-      javaScriptEnabled: false,
-    });
-    assertStringIncludes(await ann.page.locator("noscript").innerText(), "Without JavaScript");
-    assert(await ann.page.locator(".notify").isHidden());
-    await ann.nickname.fill("ann");
-    await ann.message.fill("no script needed");
-    await ann.page.getByRole("button", { name: "Send" }).click();
-    const { nickname, message } = await reader.nextMessage();
-    assertEquals([nickname, message], ["ann", "no script needed"]);
-    assertEquals(ann.page.url(), `http://${host}:${chat.port}/`);
-  });
-}
