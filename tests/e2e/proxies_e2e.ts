@@ -5,6 +5,7 @@ import { EventSource } from "eventsource";
 import { ChatProcess } from "../chat_process.ts";
 import { newFolder } from "../folder.ts";
 import { until } from "../until.ts";
+import { type ServerCommand, startServer } from "./other_server.ts";
 
 const OPERATIONS = new URL("../../docs/operations.md", import.meta.url);
 
@@ -13,7 +14,7 @@ interface Proxy {
   readonly name: string;
   /** The whole configuration file around the block. */
   readonly wrap: (block: string, port: number, folder: string) => string;
-  readonly command: (file: string) => [program: string, ...args: string[]];
+  readonly command: (file: string) => ServerCommand;
   /** Whether readers that follow the standard outlive a restart of the chat. */
   readonly keepsReaders: boolean;
 }
@@ -26,19 +27,22 @@ const PROXIES: readonly Proxy[] = [
        http { access_log off; client_body_temp_path ${folder}; proxy_temp_path ${folder};
        fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
        ${block.replace("listen 80;", `listen 127.0.0.1:${port};`)} }`,
-    command: (file) => ["nginx", "-c", file],
+    command: (file) => ({ program: "nginx", args: ["-c", file] }),
     keepsReaders: true,
   },
   {
     name: "caddyfile",
     wrap: (block, port) => `{\n admin off\n}\n${block.replace(":80 ", `http://:${port} `)}`,
-    command: (file) => ["caddy", "run", "--adapter", "caddyfile", "--config", file],
+    command: (file) => ({
+      program: "caddy",
+      args: ["run", "--adapter", "caddyfile", "--config", file],
+    }),
     keepsReaders: true,
   },
   {
     name: "haproxy",
     wrap: (block, port) => block.replace("bind :80", `bind 127.0.0.1:${port}`),
-    command: (file) => ["haproxy", "-f", file],
+    command: (file) => ({ program: "haproxy", args: ["-f", file] }),
     keepsReaders: true,
   },
   {
@@ -49,7 +53,7 @@ const PROXIES: readonly Proxy[] = [
       return `${modules.join("\n")}\nListen 127.0.0.1:${port}\nServerName localhost
         PidFile ${folder}/pid\nErrorLog ${folder}/error\n${block}`;
     },
-    command: (file) => ["apache2", "-X", "-f", file],
+    command: (file) => ({ program: "apache2", args: ["-X", "-f", file] }),
     keepsReaders: false,
   },
 ];
@@ -61,11 +65,12 @@ for (const proxy of PROXIES) {
     let chat = await ChatProcess.start(log);
     const chatPort = chat.port;
     try {
-      const port = freePort();
-      const config = proxy.wrap(await block(proxy.name, chatPort), port, folder.path);
-      await Deno.writeTextFile(`${folder.path}/config`, config);
-      await using _running = await start(proxy.command(`${folder.path}/config`), port);
-      const url = `http://127.0.0.1:${port}`;
+      await using running = await startServer(async (port) => {
+        const config = proxy.wrap(await block(proxy.name, chatPort), port, folder.path);
+        await Deno.writeTextFile(`${folder.path}/config`, config);
+        return proxy.command(`${folder.path}/config`);
+      });
+      const { port, url } = running;
       const page = await fetch(url);
       assertEquals(page.status, 200);
       assertStringIncludes(await page.text(), "<h1>");
@@ -125,38 +130,4 @@ async function block(language: string, chatPort: number): Promise<string> {
   const text = await Deno.readTextFile(OPERATIONS);
   const [, found] = new RegExp("```" + language + "\n([^]*?)```").exec(text)!;
   return found.replaceAll("127.0.0.1:4567", `127.0.0.1:${chatPort}`);
-}
-
-/** Starts a proxy and waits until it accepts connections; disposing of it ends it. */
-async function start(command: [string, ...string[]], port: number): Promise<AsyncDisposable> {
-  const [program, ...args] = command;
-  const env = { PATH: `${Deno.env.get("PATH")}:/usr/sbin` };
-  const process = new Deno.Command(program, { args, env, stdout: "null", stderr: "piped" }).spawn();
-  const errors = new Response(process.stderr).text();
-  let hasEnded = false;
-  process.status.then(() => hasEnded = true);
-  while (!hasEnded && !await accepts(port));
-  if (hasEnded) throw new Error(`${program} ended: ${await errors}`);
-  return {
-    async [Symbol.asyncDispose]() {
-      if (!hasEnded) process.kill("SIGTERM");
-      await process.status;
-      await errors;
-    },
-  };
-}
-
-async function accepts(port: number): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    return false;
-  }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
