@@ -8,7 +8,7 @@ import { compareIds } from "./chat_message.ts";
 import type { LogEntry, MessageLog } from "./message_log/message_log.ts";
 import { Presence } from "./reader/presence.ts";
 import type { Reader, ReaderHub } from "./reader/reader.ts";
-import { eventFrame, messageFrames, retryFrame } from "./reader/sse_frame.ts";
+import { messageFrames, retryFrame } from "./reader/sse_frame.ts";
 
 /** Options for {@linkcode ChatHub}. */
 export interface ChatHubOptions {
@@ -122,7 +122,7 @@ export class ChatHub implements ReaderHub, Disposable {
     if (compareIds(reader.cursor!, this.#published) < 0) return false;
     this.#catchingUp.delete(reader);
     this.#arriving.add(reader);
-    reader.send(this.#encoder.encode(eventFrame("online", this.readers)));
+    reader.send(this.#encoder.encode(this.#presence.greet()));
     return true;
   }
 

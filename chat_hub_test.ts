@@ -464,6 +464,21 @@ Deno.test(
 );
 
 Deno.test(
+  "ChatHub corrects the number that a reader was sent when it went live",
+  withFakeTime(async (tick) => {
+    await using room = await openRoom();
+    const first = await room.joinLive();
+    // Within the second after the number was announced, which is the same at its end.
+    const second = room.join();
+    assertEquals(await second.nextOf("online"), "2");
+    await first[Symbol.asyncDispose]();
+    tick(1000);
+    tick(EVENT_DELAY_MS);
+    assertEquals(await second.nextOf("online"), "1");
+  }),
+);
+
+Deno.test(
   "ChatHub sends events along with the messages that come meanwhile",
   withFakeTime(async (tick) => {
     await using room = await openRoom();

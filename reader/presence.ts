@@ -38,6 +38,8 @@ export class Presence implements Disposable {
   readonly #options: PresenceOptions;
   #readers = 0;
   #announced = 0;
+  /** Whether some reader was sent another number when it went live. */
+  #isUneven = false;
   #heartbeat: Timer | undefined;
   /** Runs for ONLINE_INTERVAL_MS after the number was announced. */
   #pause: Timer | undefined;
@@ -55,7 +57,7 @@ export class Presence implements Disposable {
     this.#readers = readers;
     if (readers === 0) return this[Symbol.dispose]();
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs);
-    if (this.#pause !== undefined || readers === this.#announced) return;
+    if (this.#pause !== undefined || (readers === this.#announced && !this.#isUneven)) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       this.changed(this.#readers);
@@ -63,7 +65,14 @@ export class Presence implements Disposable {
     // The first reader learns it when it goes live.
     const isFirst = this.#announced === 0 && readers === 1;
     this.#announced = readers;
+    this.#isUneven = false;
     if (!isFirst) this.#announce(eventFrame("online", readers));
+  }
+
+  /** The number of readers, for one that goes live. */
+  greet(): string {
+    this.#isUneven ||= this.#readers !== this.#announced;
+    return eventFrame("online", this.#readers);
   }
 
   /** Whether there is something to take that has waited long enough. */
@@ -102,5 +111,6 @@ export class Presence implements Disposable {
     clearTimeout(this.#pause);
     this.#heartbeat = this.#pause = undefined;
     this.#announced = 0;
+    this.#isUneven = false;
   }
 }
