@@ -46,6 +46,7 @@ async function openRoom(options: { keep?: number; log?: MessageLog } = {}) {
 /** A log whose reads and subscriptions a test can change. */
 function changed(log: MessageLog, changes: Partial<MessageLog>): MessageLog {
   return {
+    id: log.id,
     append: (post) => log.append(post),
     read: (range) => log.read(range),
     subscribe: (onBatch) => log.subscribe(onBatch),

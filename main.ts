@@ -67,7 +67,7 @@ export async function createHandler(
     }],
   ]);
   const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
-  for (const [path, file] of await loadPage(config)) {
+  for (const [path, file] of await loadPage(config, room.log)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
 

@@ -15,7 +15,7 @@ function named(text: string): string[] {
 }
 
 async function pathsOfPage(): Promise<string[]> {
-  return [...(await loadPage({ title: "", heartbeat: 15 })).keys()];
+  return [...(await loadPage({ title: "", heartbeat: 15 }, { id: "" })).keys()];
 }
 
 Deno.test("GET / is the page, and every file it names is there", async () => {
@@ -38,8 +38,8 @@ Deno.test("GET / is the page, and every file it names is there", async () => {
   }
 });
 
-for (const coding of ["br", "gzip"]) {
-  Deno.test(`GET / and all its files take at most 30 KB on the wire (${coding})`, async () => {
+for (const [coding, limit] of [["br", 30], ["gzip", 36]] as const) {
+  Deno.test(`GET / and all its files take at most ${limit} KB on the wire (${coding})`, async () => {
     await using room = await openRoom();
     const paths = new Set(["/"]);
     let bytes = 0;
@@ -50,17 +50,17 @@ for (const coding of ["br", "gzip"]) {
       for (const name of named(await (await room.ask(path)).text())) paths.add(name);
     }
     assertEquals(paths, new Set(await pathsOfPage()));
-    assert(bytes <= 30 * 1024, `${paths.size} files take ${bytes} bytes`);
+    assert(bytes <= limit * 1024, `${paths.size} files take ${bytes} bytes`);
   });
 }
 
-Deno.test("GET / has the browser ask for all scripts at once, but for the worker's", async () => {
+Deno.test("GET / has the browser ask for all scripts at once", async () => {
   await using room = await openRoom();
   const html = await (await room.ask("/")).text();
   const preloads = html.matchAll(/<link rel="modulepreload" href="(\w+\.js)">/g);
   const scripts = (await pathsOfPage()).filter((path) => path.endsWith(".js"));
   assertEquals(
-    ["/chat.js", "/stream_worker.js", ...Array.from(preloads, ([, name]) => `/${name}`)].toSorted(),
+    ["/chat.js", ...Array.from(preloads, ([, name]) => `/${name}`)].toSorted(),
     scripts.toSorted(),
   );
 });
@@ -97,6 +97,13 @@ Deno.test("a file of the page comes as it is, or in the coding that weighs most"
     assertEquals(await new Response(body).text(), plain, accepted);
   }
   assertEquals(new Set(tags.values()).size, 3);
+});
+
+Deno.test("GET / names the log, so that what was written for one is not sent to another", async () => {
+  await using room = await openRoom();
+  const html = await (await room.ask("/")).text();
+  assertMatch(room.log.id, /^[\da-z]+$/);
+  assertStringIncludes(html, `data-log="${room.log.id}"`);
 });
 
 Deno.test("GET / tells the page's form how long nicknames and messages may be", async () => {
@@ -187,7 +194,7 @@ Deno.test("every response carries the security headers", async () => {
   ];
   assertEquals(
     responses.map(({ status }) => status),
-    [200, 304, 200, 200, 404, 405, 201, 303, 415, 415, 204],
+    [200, 304, 200, 200, 200, 404, 405, 201, 303, 415, 415, 204],
   );
   for (const { headers, body } of responses) {
     assertEquals(headers.get("x-content-type-options"), "nosniff");
@@ -203,7 +210,7 @@ Deno.test("every response carries the security headers", async () => {
   // Only where a browser takes the origin for trustworthy, which it tells by Sec-Fetch-Mode.
   assertEquals(
     responses.map(({ headers }) => headers.get("cross-origin-opener-policy")),
-    responses.map((_, index) => [2, 7, 9].includes(index) ? "same-origin" : null),
+    responses.map((_, index) => [2, 8, 10].includes(index) ? "same-origin" : null),
   );
 });
 

@@ -95,14 +95,17 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
       async (storage) => {
         const time = Date.UTC(2026, 10, 23);
         let before: LogEntry[];
+        let id: string;
         {
           await using log = await storage.open({
             keep: 1000,
             now: () => time,
           });
           before = await appendAll(log, 3);
+          ({ id } = log);
         }
         await using log = await storage.open({ keep: 1000, now: () => time - 3_600_000 });
+        assertEquals(log.id, id);
         const after = await appendAll(log, 3);
         const { entries, missed } = await readAll(log);
         assertEquals(entries, [...before, ...after]);

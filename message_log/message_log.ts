@@ -61,6 +61,8 @@ export interface LogPage {
  *   `append` rejects with {@linkcode LogUnavailableError}.
  */
 export interface MessageLog extends AsyncDisposable {
+  /** Names the log, in letters and digits: the same whenever it is opened, and no other log's. */
+  readonly id: string;
   /**
    * Appends a post; a repeat with the same key is not appended again.
    *

@@ -113,6 +113,10 @@ export class SqliteLog implements MessageLog, Participant {
     return new SqliteLog(SqliteStore.open(path, now()), options);
   }
 
+  get id(): string {
+    return this.#number(this.#statements.born)!.toString(36);
+  }
+
   append(post: Post): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     if (this.#store.isClosed) reject(new LogUnavailableError("The message log is closed"));

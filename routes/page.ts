@@ -8,50 +8,45 @@ import { eTag, ifNoneMatch } from "@std/http/etag";
 import { STATUS_CODE } from "@std/http/status";
 import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "../chat_message.ts";
 import { type Config, VERSION } from "../config.ts";
+import type { MessageLog } from "../message_log/message_log.ts";
 import attention from "../static/attention.js" with { type: "text" };
 import chat from "../static/chat.js" with { type: "text" };
 import composer from "../static/composer.js" with { type: "text" };
 import connection from "../static/connection.js" with { type: "text" };
-import connectionView from "../static/connection_view.js" with { type: "text" };
 import css from "../static/chat.css" with { type: "text" };
-import dom from "../static/dom.js" with { type: "text" };
-import entry from "../static/entry.js" with { type: "text" };
-import history from "../static/history.js" with { type: "text" };
+import drawing from "../static/drawing.js" with { type: "text" };
 import html from "../static/index.html" with { type: "text" };
 import icon from "../static/icon.svg" with { type: "text" };
 import manifest from "../static/manifest.webmanifest" with { type: "text" };
 import message from "../static/message.js" with { type: "text" };
 import outbox from "../static/outbox.js" with { type: "text" };
-import outboxView from "../static/outbox_view.js" with { type: "text" };
-import sharedStream from "../static/shared_stream.js" with { type: "text" };
-import store from "../static/store.js" with { type: "text" };
+import page from "../static/page.js" with { type: "text" };
+import requests from "../static/requests.js" with { type: "text" };
 import stream from "../static/stream.js" with { type: "text" };
-import streamWorker from "../static/stream_worker.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
+import viewport from "../static/viewport.js" with { type: "text" };
+import views from "../static/views.js" with { type: "text" };
 
 const SCRIPTS = {
   attention,
   chat,
   composer,
   connection,
-  connection_view: connectionView,
-  dom,
-  entry,
-  history,
+  drawing,
   message,
   outbox,
-  outbox_view: outboxView,
-  shared_stream: sharedStream,
-  store,
+  page,
+  requests,
   stream,
-  stream_worker: streamWorker,
   transcript,
+  viewport,
+  views,
 };
 
-/** The content codings that files are compressed with, the smaller first, as the platform names them. */
-const CODINGS = { br: "brotli", gzip: "gzip" } as const;
+/** The content codings that files are compressed with, the smaller first. */
+const CODINGS = ["br", "gzip"] as const;
 
-type Coding = keyof typeof CODINGS;
+type Coding = typeof CODINGS[number];
 
 /** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
 const MAX_IF_NONE_MATCH_LENGTH = 1024;
@@ -97,21 +92,23 @@ export class PageFile {
   }
 }
 
-/** The page's files by their path in the URL. */
+/** The page's files by their path in the URL; the page knows by the log's id whose messages it shows. */
 export async function loadPage(
   { title, heartbeat }: Pick<Config, "title" | "heartbeat">,
+  { id }: Pick<MessageLog, "id">,
 ): Promise<ReadonlyMap<string, PageFile>> {
   const preloads = importsOf("chat")
     .map((name) => `    <link rel="modulepreload" href="${name}.js">\n`);
-  const page = html
+  const index = html
     .replaceAll("Simple Chat", () => escapeHtml(title))
     .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
     .replace('data-version="0"', `data-version="${VERSION}"`)
+    .replace('data-log=""', `data-log="${id}"`)
     .replace('data-most="40"', `data-most="${MAX_NICKNAME_LENGTH}"`)
     .replace('data-most="4000"', `data-most="${MAX_MESSAGE_LENGTH}"`)
     .replace("  </head>", `${preloads.join("")}  </head>`);
   const files: [path: string, type: string, text: string][] = [
-    ["/", "text/html; charset=utf-8", page],
+    ["/", "text/html; charset=utf-8", index],
     ["/chat.css", "text/css; charset=utf-8", css],
     ["/icon.svg", "image/svg+xml", icon],
     [
@@ -160,14 +157,20 @@ function chooseCoding(accepted: string): Coding | undefined {
     }),
   );
   const weight = (coding: string) => weights.get(coding) ?? weights.get("*") ?? 0;
-  const [best] = (Object.keys(CODINGS) as Coding[]).toSorted((a, b) => weight(b) - weight(a));
+  const [best] = CODINGS.toSorted((a, b) => weight(b) - weight(a));
   return weight(best) > 0 && weight(best) >= (weights.get("identity") ?? 0) ? best : undefined;
 }
 
-/** The platform's own compression rather than `node:zlib`, which takes longer to load than to use. */
+/**
+ * `node:zlib` makes brotli a tenth smaller than the platform's own stream does. It takes long to load,
+ * so the first visitor brings it in rather than the start.
+ */
 async function compress(text: string, coding: Coding): Promise<Uint8Array<ArrayBuffer>> {
-  const { body } = new Response(text);
-  return await new Response(body!.pipeThrough(new CompressionStream(CODINGS[coding]))).bytes();
+  const { brotliCompress, gzip } = await import("node:zlib");
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const toSmaller = coding === "br" ? brotliCompress : gzip;
+  toSmaller(text, (error, bytes) => error ? reject(error) : resolve(bytes));
+  return new Uint8Array(await promise);
 }
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };

@@ -119,17 +119,17 @@ function writeButton(nickname: string | undefined): string {
 
 function form(nickname = ""): string {
   return `<form method="post" action="chat?html">
-        <div class="field nickname">
-          <label for="nickname">Nickname</label>
-          <input id="nickname" name="nickname" value="${
+        <div class="box">
+          <label class="name">Your name <input id="nickname" name="nickname" value="${
     escapeHtml(nickname)
-  }" autocomplete="nickname">
-        </div>
-        <div class="field message">
+  }" placeholder="Nickname" autocomplete="nickname" dir="auto"></label>
           <label for="message">Message</label>
-          <textarea id="message" name="message" rows="3" required autofocus></textarea>
+          <textarea id="message" name="message" rows="3" required autofocus
+            placeholder="Start chat here" dir="auto"></textarea>
         </div>
-        <button>Send</button>
+        <div class="submit">
+          <button>Send</button>
+        </div>
         <p>${link({ html: "", nickname }, "Read on without writing")}</p>
       </form>`;
 }
@@ -156,9 +156,9 @@ function toItems(entries: readonly LogEntry[]): { items: string; oldest: LogEntr
 
 function toItem({ nickname, message, timestamp, time }: ChatMessage): string {
   return `<li class="entry">
-  <p class="byline"><bdi class="author">${escapeHtml(nickname)}</bdi></p>
-  <div class="bubble" dir="auto"><span class="text">${text(message)}</span>
-    <time datetime="${time}">${timestamp.slice(0, 5)}</time></div>
+  <p class="byline"><bdi class="author">${escapeHtml(nickname)}</bdi>,
+    <time datetime="${time}">${timestamp.slice(0, 5)}</time></p>
+  <div class="bubble" dir="auto"><span class="text">${text(message)}</span></div>
 </li>
 `;
 }

@@ -1,79 +1,80 @@
-// @ts-check
-/// <reference lib="dom" />
-/** The form: who is writing, what, and what is wrong with it. What is written survives a reload. */
+/**
+ * The form: who is writing, what, and what is wrong with it. What is written is kept for the room:
+ * whoever closes a tab finds the draft in the next.
+ */
 
-import { find } from "./dom.js";
-import { keep, recall } from "./store.js";
+import { find, keep, onKeptElsewhere, recall } from "./page.js";
 
 /** @typedef {"nickname" | "message"} FieldName */
 
-/** So near the server's limits, which are in the markup, the counter appears. */
-const NEAR = { nickname: 5, message: 200 };
+/** What is typed in each field is kept under this key. */
+const KEYS = { nickname: "nickname", message: "draft" };
+/** @type {FieldName[]} */
+const FIELDS = ["nickname", "message"];
+/** The counter appears when this few characters are left. */
+const NEAR = 200;
 
 export class Composer {
   #form = find("form", HTMLFormElement);
   #nickname = find("#nickname", HTMLInputElement);
   #message = find("#message", HTMLTextAreaElement);
+  #box = find(".box", HTMLElement);
+  #counter = find("#message-count", HTMLElement);
   #onSend;
 
-  /** @param {(post: { nickname: string, message: string }) => void} onSend */
-  constructor(onSend) {
+  constructor(/** @type {(post: { nickname: string, message: string }) => void} */ onSend) {
     this.#onSend = onSend;
-    this.#nickname.value = recall("nickname") ?? "";
-    this.#message.value = recall("draft", "sessionStorage") ?? "";
-    // The page says what is wrong at the field and keeps it there, as a screen reader needs it.
+    // The page itself says what is wrong, and keeps saying it.
     this.#form.noValidate = true;
-    this.#nickname.addEventListener("input", () => this.#onInput("nickname"));
-    this.#message.addEventListener("input", () => this.#onInput("message"));
+    // There Enter is the only way to a new line.
+    const isTouch = matchMedia("(pointer: coarse)").matches;
+    this.#message.enterKeyHint = isTouch ? "enter" : "send";
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
     this.#message.addEventListener("keydown", (event) => {
-      // 229: some browsers end composing before they tell of the Enter that did it.
+      // 229: the Enter that ended composing, in some browsers.
       const isComposing = event.isComposing || event.keyCode === 229;
       if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+      if (isTouch && !event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       this.#form.requestSubmit();
     });
-    for (const name of /** @type {FieldName[]} */ (["nickname", "message"])) this.#count(name);
+    for (const name of FIELDS) {
+      this.#field(name).addEventListener("input", () => this.#onInput(name));
+      // Another tab; what somebody is typing stays theirs.
+      onKeptElsewhere(KEYS[name], () => document.hasFocus() || this.#recall(name));
+      this.#recall(name);
+    }
   }
 
-  /**
-   * Gives a refused message back to be mended, unless another has been begun.
-   *
-   * @param {string} message
-   * @returns {boolean} Whether it is in the form again.
-   */
-  takeBack(message) {
+  /** Puts a refused message back, unless another has been started; returns whether it did. */
+  takeBack(/** @type {string} */ message) {
     if (this.#message.value !== "") return false;
     this.#message.value = message;
     this.#onInput("message");
     return true;
   }
 
-  /**
-   * Says at a field what is wrong with it; with nothing, that all is well.
-   *
-   * @param {FieldName} name
-   * @param {string} problem
-   */
-  showProblem(name, problem) {
+  /** Shows at a field what is wrong with it, if anything. Whoever is reading is not disturbed. */
+  showProblem(/** @type {FieldName} */ name, /** @type {string} */ problem) {
     const field = this.#field(name);
     field.ariaInvalid = problem ? "true" : null;
     find(`#${name}-problem`, HTMLElement).textContent = problem;
-    if (problem) field.focus();
+    this.#fit();
+    const { activeElement } = document;
+    const isReading = activeElement !== document.body && !this.#form.contains(activeElement);
+    if (problem && !isReading) field.focus();
   }
 
   #send() {
     const nickname = tidy(this.#nickname.value).replace(/\s+/gu, " ") || "anonymous";
     const message = tidy(this.#message.value);
     if (!message) return this.#message.focus();
-    for (const name of /** @type {FieldName[]} */ (["nickname", "message"])) {
-      const over = -this.#left(name);
-      if (over > 0) {
-        return this.showProblem(name, `Too long by ${over.toLocaleString()}; shorten it to send.`);
-      }
+    for (const name of FIELDS) {
+      const excess = -this.#left(name);
+      if (excess > 0) return this.showProblem(name, `${tooLong(excess)}; shorten it to send.`);
     }
     this.#onSend({ nickname, message });
     this.#message.value = "";
@@ -81,40 +82,43 @@ export class Composer {
     this.#message.focus();
   }
 
-  /** @param {FieldName} name */
-  #onInput(name) {
-    if (name === "nickname") keep("nickname", this.#nickname.value);
-    else keep("draft", this.#message.value, "sessionStorage");
-    this.showProblem(name, "");
-    this.#count(name);
+  #recall(/** @type {FieldName} */ name) {
+    this.#field(name).value = recall(KEYS[name], (value) => typeof value === "string") ?? "";
+    this.#fit();
   }
 
-  /** @param {FieldName} name */
-  #field(name) {
+  #onInput(/** @type {FieldName} */ name) {
+    keep(KEYS[name], this.#field(name).value);
+    this.showProblem(name, "");
+  }
+
+  #field(/** @type {FieldName} */ name) {
     return name === "nickname" ? this.#nickname : this.#message;
   }
 
-  /** @param {FieldName} name */
-  #left(name) {
+  #left(/** @type {FieldName} */ name) {
     const { value, dataset } = this.#field(name);
     // In Unicode code points, as the server counts; `maxlength` would cut off what is pasted.
     return Number(dataset.most) - [...tidy(value)].length;
   }
 
-  /** @param {FieldName} name */
-  #count(name) {
-    const left = this.#left(name);
-    const words = left < 0 ? `${-left} too many` : left <= NEAR[name] ? `${left} left` : "";
-    find(`#${name}-count`, HTMLElement).textContent = words;
+  /** The counter is silent while the problem says as much. */
+  #fit() {
+    // For the style sheet, where a text area can't grow by itself.
+    this.#box.dataset.text = this.#message.value;
+    const left = this.#left("message");
+    const isSilent = left > NEAR || this.#message.ariaInvalid === "true";
+    this.#counter.classList.toggle("over", left < 0);
+    this.#counter.textContent = isSilent ? "" : left < 0 ? tooLong(-left) : `${left} left`;
   }
 }
 
-/**
- * As the server will have it, so that the page knows its own message again.
- *
- * @param {string} text
- */
-function tidy(text) {
+function tooLong(/** @type {number} */ excess) {
+  return `Too long by ${excess.toLocaleString()}`;
+}
+
+/** As the server does, so that the page recognises its own message. */
+function tidy(/** @type {string} */ text) {
   return text.toWellFormed()
     .replace(/[^\P{Cc}\t\n\r]/gu, "")
     .replace(/\r\n?/g, "\n")

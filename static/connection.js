@@ -1,23 +1,22 @@
-// @ts-check
-/// <reference lib="dom" />
 /**
- * One event stream that is kept up: it goes on at its cursor after every loss, with delays that grow
- * and differ between readers, and it takes silence for a loss. Runs in the worker and in a page.
- *
- * An EventSource alone would not do: it gives up for good on an error status, and on a connection
- * that died without a word (a laptop that slept) it waits for ever.
+ * One connection to the chat for many tabs, in a shared worker or in a page that has none. After every
+ * loss it resumes at its cursor, with growing, randomised delays; silence is a loss. While something on
+ * the way holds the stream back, it asks for the history instead.
  */
 
 /** @import { ChatMessage } from "./message.js" */
+/** @import { RequestError } from "./requests.js" */
+import { fetchMessages } from "./requests.js";
 
 /**
- * How the connection is: `cursor` is the last id it has seen, `retryAt` when it tries again.
+ * `polling`: asks for the history. `signed-out`: most likely waits in vain until the page is reloaded.
+ * `cursor`: the last id it has seen.
  *
  * @typedef {{
  *   type: "status",
- *   status: "connecting" | "live" | "waiting",
+ *   status: "connecting" | "live" | "waiting" | "polling" | "signed-out",
  *   online?: number,
- *   retryAt?: number,
+ *   retryMs?: number,
  *   cursor?: string,
  * }} Status
  *
@@ -27,58 +26,86 @@
  * } StreamEvent
  */
 
+/**
+ * `check` asks whether the worker is alive; one that was started anew takes it for a `join`. The reply
+ * to that is the status. From its cursor the tab knows whether to catch up; all after it follows.
+ *
+ * @typedef {{ type: "join" | "check", chat: string, heartbeatMs: number, cursor?: string }
+ *   | { type: "leave" | "online" | "offline" }
+ * } TabRequest
+ */
+
 /** The first delay is half of this to all of it, as the server asks of its readers. */
 const FIRST_DELAY_MS = 4000;
-const LONGEST_DELAY_MS = 30_000;
-/** Silence of this many heartbeats is a loss. */
-const PATIENCE = 2.5;
+const MAX_DELAY_MS = 30_000;
+const SILENT_HEARTBEATS = 2.5;
+/** A stream begins at once; one that is silent for this long is held back. */
+const MAX_START_MS = 10_000;
+const POLL_MS = 5000;
+const TRY_STREAM_MS = 60_000;
 
+/**
+ * Starts to count milliseconds. One clock stands still while some computers sleep, the other can be
+ * set back: the greater is right, or at worst too long.
+ */
+export function startStopwatch() {
+  const monotonic = performance.now();
+  const wall = Date.now();
+  return () => Math.max(performance.now() - monotonic, Date.now() - wall);
+}
+
+/** An EventSource alone gives up on an error status, and waits forever where a connection is dead. */
 export class Connection {
+  #chat;
   #heartbeatMs;
   #emit;
   /** @type {Status} */
   #status = { type: "status", status: "waiting" };
-  /** @type {EventSource | undefined} */
+  #statusAge = startStopwatch();
+  /** @type {EventSource=} */
   #source;
-  /** @type {string | undefined} */
+  /** @type {string=} */
   #cursor;
   #failures = 0;
-  #heardAt = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retry;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
+  /** How often the stream failed where the history did not. */
+  #heldBack = 0;
+  #silence = startStopwatch();
+  #silentHeartbeats = SILENT_HEARTBEATS;
+  #sinceTrial = startStopwatch();
+  #cancelWait = () => {};
+  /** @type {ReturnType<typeof setTimeout>=} */
   #watch;
 
-  /**
-   * @param {number} heartbeatMs
-   * @param {(event: StreamEvent) => void} emit
-   */
-  constructor(heartbeatMs, emit) {
+  constructor(
+    /** @type {string} */ chat,
+    /** @type {number} */ heartbeatMs,
+    /** @type {(event: StreamEvent) => void} */ emit,
+  ) {
+    this.#chat = chat;
     this.#heartbeatMs = heartbeatMs;
     this.#emit = emit;
   }
 
+  /** @returns {Status} */
   get status() {
-    return { ...this.#status, cursor: this.#cursor };
+    const { retryMs } = this.#status;
+    const left = retryMs && Math.max(0, retryMs - this.#statusAge());
+    return { ...this.#status, retryMs: left, cursor: this.#cursor };
   }
 
   /**
-   * Begins after a message, or with the latest ones. If it has begun, somebody is looking: a wait
-   * ends now, and one missing heartbeat is reason enough to reconnect.
-   *
-   * @param {string} [cursor]
+   * Starts after a cursor, or with the latest messages. If already started, a tab has become
+   * visible: no delay goes on, and one missed heartbeat is a loss.
    */
-  start(cursor) {
-    if (this.#watch !== undefined) {
-      if (!this.#source || this.#silence > 1.2 * this.#heartbeatMs) this.#open();
+  start(/** @type {string=} */ cursor) {
+    if (this.#watch) {
+      if (!this.#source || this.#silence() > 1.2 * this.#heartbeatMs) this.#open();
       return;
     }
     this.#cursor = cursor;
-    this.#failures = 0;
-    // By the clock, not by a timeout from the last event: timers stand still while a computer sleeps.
-    this.#watch = setInterval(() => {
-      if (this.#source && this.#silence > PATIENCE * this.#heartbeatMs) this.#wait();
-    }, this.#heartbeatMs / 4);
+    this.#failures = this.#heldBack = 0;
+    // Not a timeout: those stand still while a computer sleeps.
+    this.#watch = setInterval(() => this.#check(), Math.min(this.#heartbeatMs / 4, 2000));
     this.#open();
   }
 
@@ -86,60 +113,168 @@ export class Connection {
     this.#close();
     clearInterval(this.#watch);
     this.#watch = undefined;
+    this.#status = { type: "status", status: "waiting" };
   }
 
   /** The network has changed: whatever was open may be dead. */
   reconnect() {
-    if (this.#watch !== undefined && this.#status.status !== "connecting") this.#open();
-  }
-
-  get #silence() {
-    return Date.now() - this.#heardAt;
+    if (this.#watch && this.#status.status !== "connecting") this.#open();
   }
 
   #open() {
     this.#close();
-    this.#tell({ status: "connecting" });
-    this.#heardAt = Date.now();
-    const source = new EventSource(this.#cursor ? `/chat?since=${this.#cursor}` : "/chat");
+    const { status } = this.#status;
+    if (status !== "polling" && status !== "signed-out") this.#setStatus("connecting");
+    this.#silence = startStopwatch();
+    const query = this.#cursor ? `?since=${this.#cursor}` : "";
+    const source = new EventSource(this.#chat + query);
     this.#source = source;
     /** @type {(name: string, handle: (data: any) => void) => void} */
     const on = (name, handle) => {
       source.addEventListener(name, ({ data, lastEventId }) => {
-        this.#heardAt = Date.now();
-        // Also moved by a block that is nothing but an id, which shows at the next event.
+        this.#silence = startStopwatch();
+        let value;
+        try {
+          value = JSON.parse(data);
+        } catch {
+          // SyntaxError: half an event. After the cursor it comes again.
+          return this.#lose();
+        }
+        // Also of a block with no data, with the next event.
         this.#cursor = lastEventId || this.#cursor;
-        handle(JSON.parse(data));
+        handle(value);
       });
     };
     on("message", (message) => this.#emit({ type: "message", message }));
     on("gap", ({ missed }) => this.#emit({ type: "gap", missed }));
-    on("ping", () => {});
-    on("online", (online) => {
-      this.#failures = 0;
-      this.#tell({ status: "live", online });
+    on("ping", ({ heartbeat }) => {
+      this.#silentHeartbeats = SILENT_HEARTBEATS;
+      if (heartbeat > 0) this.#heartbeatMs = heartbeat * 1000;
     });
-    source.addEventListener("error", () => this.#wait());
+    on("online", (online) => {
+      this.#failures = this.#heldBack = 0;
+      this.#setStatus("live", { online });
+    });
+    source.addEventListener("error", () => this.#lose());
   }
 
-  /** Comes back later: all readers of a server that went away must not come at once. */
-  #wait() {
+  #check() {
+    if (!this.#source) return;
+    const isLive = this.#status.status === "live";
+    const maxMs = this.#silentHeartbeats * this.#heartbeatMs;
+    if (this.#silence() < (isLive ? maxMs : Math.min(maxMs, MAX_START_MS))) return;
+    // A restarted server may have longer heartbeats, which a ping will tell.
+    if (isLive) this.#silentHeartbeats *= 2;
+    else this.#heldBack++;
+    this.#lose();
+  }
+
+  #lose() {
     this.#close();
-    const longest = Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, LONGEST_DELAY_MS);
-    const delay = longest * (1 + Math.random()) / 2;
-    this.#retry = setTimeout(() => this.#open(), delay);
-    this.#tell({ status: "waiting", retryAt: Date.now() + delay });
+    // Not at once, if it was live: nor do the other readers of a server that went away.
+    if (this.#status.status === "live") this.#wait("waiting");
+    else this.#poll();
+  }
+
+  /** The stream does not come; the history may. */
+  async #poll() {
+    let isStale = false;
+    this.#cancelWait = () => isStale = true;
+    try {
+      const { messages, missed, cursor } = await fetchMessages(this.#chat, { since: this.#cursor });
+      if (isStale) return;
+      if (missed !== 0) this.#emit({ type: "gap", missed });
+      for (const message of messages) this.#emit({ type: "message", message });
+      this.#cursor = cursor;
+    } catch (error) {
+      const isSignedOut = /** @type {RequestError} */ (error).reason === "signed-out";
+      if (!isStale) this.#wait(isSignedOut ? "signed-out" : "waiting");
+      return;
+    }
+    if (this.#status.status !== "polling") {
+      // The server may only have been starting.
+      if (this.#heldBack++ === 0) return this.#wait("waiting");
+      this.#sinceTrial = startStopwatch();
+    }
+    this.#failures = 0;
+    this.#setStatus("polling");
+    const isTrial = this.#sinceTrial() > TRY_STREAM_MS;
+    if (isTrial) this.#sinceTrial = startStopwatch();
+    this.#after(POLL_MS, () => isTrial ? this.#open() : this.#poll());
+  }
+
+  #wait(/** @type {"waiting" | "signed-out"} */ status) {
+    const maxMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, MAX_DELAY_MS);
+    const retryMs = maxMs * (1 + Math.random()) / 2;
+    this.#after(retryMs, () => this.#open());
+    this.#setStatus(status, { retryMs });
+  }
+
+  #after(/** @type {number} */ ms, /** @type {() => void} */ act) {
+    const timer = setTimeout(act, ms);
+    this.#cancelWait = () => clearTimeout(timer);
   }
 
   #close() {
-    clearTimeout(this.#retry);
+    this.#cancelWait();
     this.#source?.close();
     this.#source = undefined;
   }
 
-  /** @param {Omit<Status, "type" | "cursor">} status */
-  #tell(status) {
-    this.#status = { type: "status", ...status };
+  #setStatus(/** @type {Status["status"]} */ status, more = {}) {
+    this.#status = { type: "status", status, ...more };
+    this.#statusAge = startStopwatch();
     this.#emit(this.status);
   }
 }
+
+/** One connection for many tabs, open while anybody is there. */
+export class SharedConnection {
+  /** @type {Set<MessagePort>} */
+  #ports = new Set();
+  /** @type {Connection=} */
+  #connection;
+  /** @type {string=} */
+  #network;
+
+  connect(/** @type {MessagePort} */ port) {
+    port.addEventListener("message", ({ data }) => this.#receive(port, data));
+    // When it crashes.
+    port.addEventListener("close", () => this.#leave(port));
+    port.start();
+  }
+
+  #receive(/** @type {MessagePort} */ port, /** @type {TabRequest} */ request) {
+    if (request.type === "leave") return this.#leave(port);
+    if (request.type === "check" && this.#ports.has(port)) {
+      return port.postMessage({ type: "alive" });
+    }
+    if (request.type !== "join" && request.type !== "check") {
+      // All tabs report the same change.
+      if (request.type !== this.#network) this.#connection?.reconnect();
+      this.#network = request.type;
+      return;
+    }
+    const { chat, heartbeatMs, cursor } = request;
+    this.#connection ??= new Connection(chat, heartbeatMs, (event) => {
+      for (const each of this.#ports) each.postMessage(event);
+    });
+    // Before the port is there: it must hear its reply first.
+    this.#connection.start(cursor);
+    this.#ports.add(port);
+    port.postMessage({ ...this.#connection.status, joined: true });
+  }
+
+  #leave(/** @type {MessagePort} */ port) {
+    this.#ports.delete(port);
+    if (this.#ports.size > 0) return;
+    this.#connection?.stop();
+    this.#network = undefined;
+  }
+}
+
+// Tabs connect to nothing but the shared worker.
+const shared = new SharedConnection();
+addEventListener("connect", (event) => {
+  shared.connect(/** @type {MessageEvent} */ (event).ports[0]);
+});

@@ -1,39 +1,40 @@
-// @ts-check
 /**
- * What a message is, and what can be said of one without a page: its place in the order, its links,
- * its author's colour, and whether it continues the one before.
+ * What a message is, and what can be said of one without a page: its order, its links, its author's
+ * colour, and whether it continues the one before.
  */
 
 /** @typedef {{ id: string, nickname: string, message: string, time: string }} ChatMessage */
 
+/** Colours for names in the style sheet. */
+const HUES = 8;
 /** Messages of one person that follow each other this closely are one group. */
 const GROUP_MS = 5 * 60_000;
-/** No quotes and angle brackets, and nothing that would turn round how the address reads. */
-const ADDRESS = /\bhttps?:\/\/[^\s<>"\u200e\u200f\u202a-\u202e\u2066-\u2069]+/giu;
-const CLOSING = new Map([[")", "("], ["]", "["], ["}", "{"]]);
 
 /**
- * Orders ids, which are `<unix ms>-<sequence>`.
- *
- * @param {string} a
- * @param {string} b
+ * Of other than ASCII an address has letters, digits and their marks, and in its path what joins words
+ * (L’Équipe, Michelson–Morley, ジョン・レノン). Other signs and bidirectional controls end it.
  */
-export function compareIds(a, b) {
-  return parseInt(a) - parseInt(b) || sequenceOf(a) - sequenceOf(b);
+const ADDRESS =
+  /\bhttps?:\/\/(?:[!#-.0-;=?-~]|[\p{L}\p{M}\p{N}])+(?:\/(?:[!#-;=?-~]|[\p{L}\p{M}\p{N}]|[·’‐‑–・\u200c\u200d])*)?/giu;
+/** What belongs to the sentence at the end of an address. */
+const TRAILING = ".,;:!?'*_~`·’‐‑–・\u200c\u200d";
+/** @type {Record<string, string>} */
+const OPENING = { ")": "(", "]": "[", "}": "{" };
+
+/** Orders ids, which are `<unix ms>-<sequence>`. */
+export function compareIds(/** @type {string} */ a, /** @type {string} */ b) {
+  const [[msA, sequenceA], [msB, sequenceB]] = [a, b].map((id) => id.split("-").map(Number));
+  return msA - msB || sequenceA - sequenceB;
 }
 
-/** @param {string} id */
-function sequenceOf(id) {
-  return Number(id.slice(id.indexOf("-") + 1));
+/** @type {(value: any) => value is ChatMessage} */
+export function isMessage(value) {
+  return /^\d+-\d+$/.test(value?.id) &&
+    [value.nickname, value.message, value.time].every((each) => typeof each === "string");
 }
 
-/**
- * The text as it was, cut into plain parts and links. Only http and https ever become links.
- *
- * @param {string} text
- * @returns {{ text: string, href?: string }[]}
- */
-export function splitLinks(text) {
+/** The text as it was, cut into plain parts and links. */
+export function splitLinks(/** @type {string} */ text) {
   const parts = [];
   let end = 0;
   for (const { 0: match, index } of text.matchAll(ADDRESS)) {
@@ -48,51 +49,39 @@ export function splitLinks(text) {
 }
 
 /**
- * Leaves what ends the sentence rather than the address: "(see https://deno.com/)."
- *
- * @param {string} address
+ * Leaves what ends the sentence, as in "(see https://deno.com/)." Brackets are counted once: a text may
+ * consist of them.
  */
-function withoutPunctuation(address) {
+function withoutPunctuation(/** @type {string} */ address) {
+  /** @type {Record<string, number>} */
+  const counts = {};
+  for (const sign of "()[]{}") counts[sign] = address.split(sign).length;
   let end = address.length;
   for (; end > 0; end--) {
     const last = address[end - 1];
-    const opening = CLOSING.get(last);
-    const open = opening && address.slice(0, end).split(opening).length;
-    const closed = opening && address.slice(0, end).split(last).length;
-    if (!(open && closed ? closed > open : ".,;:!?'*_~`…".includes(last))) break;
+    const opening = OPENING[last];
+    const isTrailing = opening ? counts[last] > counts[opening] : `${TRAILING}([{`.includes(last);
+    if (!isTrailing) break;
+    counts[last]--;
   }
   return address.slice(0, end);
 }
 
-/**
- * A hue in degrees, the same for a nickname everywhere and always.
- *
- * @param {string} nickname
- */
-export function hueOf(nickname) {
+/** Which of the colours a name has, everywhere and always. */
+export function hueOf(/** @type {string} */ nickname) {
   let hash = 0;
   for (const letter of nickname) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 1_000_003;
-  // Near the golden angle: names that differ by a letter are far apart.
-  return (hash * 137) % 360;
+  return hash % HUES;
 }
 
-/**
- * Whether two messages were written on the same day where the reader is.
- *
- * @param {ChatMessage} a
- * @param {ChatMessage} b
- */
-export function isSameDay(a, b) {
+/** Whether two messages were written on the same day where the reader is. */
+export function isSameDay(/** @type {ChatMessage} */ a, /** @type {ChatMessage} */ b) {
   return new Date(a.time).toDateString() === new Date(b.time).toDateString();
 }
 
-/**
- * Whether a message goes on with what the same person has just said.
- *
- * @param {ChatMessage} before
- * @param {ChatMessage} message
- */
-export function continues(before, message) {
-  return before.nickname === message.nickname && isSameDay(before, message) &&
+/** Whether a person goes on. Those without a name may be different people. */
+export function continues(/** @type {ChatMessage} */ before, /** @type {ChatMessage} */ message) {
+  return before.nickname === message.nickname && before.nickname !== "anonymous" &&
+    isSameDay(before, message) &&
     Date.parse(message.time) - Date.parse(before.time) < GROUP_MS;
 }

@@ -1,234 +1,294 @@
-// @ts-check
-/// <reference lib="dom" />
 /**
- * What was written and is not known to have arrived. It is kept by the browser until the server has
- * it, and goes out in order, one at a time, from one tab at a time; every try of a message has the
- * same key, so that the server takes it once.
+ * Sends what was written: in order, one message at a time, from one tab at a time, until the server
+ * has it or refuses it. Every try of a message has the same key, so that the server takes it once.
  */
 
 /** @import { ChatMessage } from "./message.js" */
-import { forget, keep, keysOf, onKeptElsewhere, recall } from "./store.js";
+/** @import { RequestError } from "./requests.js" */
+import { startStopwatch } from "./connection.js";
+import { postMessage } from "./requests.js";
+import { CHAT, forget, keep, keysOf, LOG, onKeptElsewhere, recall, ROOM } from "./page.js";
 
 /**
+ * `waiting`: is sent after `delayMs`, or once the connection is back unless the server has set the
+ * delay (`isPaced`). `failed`: waits for the person.
+ *
  * @typedef {{
- *   place: string,
  *   key: string,
  *   nickname: string,
  *   message: string,
+ *   writtenAt: number,
+ *   log: string,
  *   state: "ready" | "sending" | "waiting" | "failed",
  *   tries: number,
- *   notBefore?: number,
+ *   delayMs?: number,
  *   isPaced?: boolean,
  *   problem?: string,
- * }} Unsent It is kept at its `place`, which sorts by the time of writing. `waiting` goes out by itself after `notBefore`, unless it `isPaced` by the server even
- * earlier when the connection is back; `failed` waits for a person.
- *
- * @typedef {{
- *   onChange(): void,
- *   onSent(message: ChatMessage): void,
- *   onRefused(unsent: Unsent, field: string, detail: string): void,
- * }} OutboxListener
+ * }} Unsent
  */
 
-/** A server that has not answered by then may or may not have it. */
-const ANSWER_MS = 15_000;
 const FIRST_DELAY_MS = 2000;
-const LONGEST_DELAY_MS = 30_000;
-/** Ids of own messages that are remembered: as many as the page shows. */
-const MOST_OWN = 1000;
-/** Every message has a place of its own, so that no tab writes over what another has written. */
-const PLACES = "outbox.";
+const MAX_DELAY_MS = 30_000;
+/** Where tabs can't take turns, a tab has this long to send what was written in it. */
+const TURN_MS = 15_000;
+/** After this the talk may have moved on: the person decides. */
+const MAX_AGE_MS = 24 * 60 * 60_000;
+/** As many as the page shows. */
+const MAX_OWN = 1000;
+/** Each has a key of its own, lest a tab overwrite another's. */
+const PREFIX = "unsent ";
 
 export class Outbox {
   #listener;
-  #isSending = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
-  /** @type {Set<string>} */
-  #own = new Set(recall("own"));
+  #posts = new Posts(() => this.#changed(navigator.locks ? 0 : TURN_MS));
+  /** Since the last try of each. @type {Map<string, { tries: number, elapsed: () => number }>} */
+  #waits = new Map();
   /** The keys of what was written in this tab. @type {Set<string>} */
   #writtenHere = new Set();
-  #writtenAt = 0;
+  #isSending = false;
+  /** @type {ReturnType<typeof setTimeout>=} */
+  #timer;
 
-  /** @param {OutboxListener} listener */
+  /**
+   * @param {{
+   *   onChange(): void,
+   *   onSent(message: ChatMessage): void,
+   *   onRefused(unsent: Unsent, field: string, detail: string): void,
+   * }} listener
+   */
   constructor(listener) {
     this.#listener = listener;
-    onKeptElsewhere([PLACES, "own"], () => {
-      for (const id of recall("own") ?? []) this.#own.add(id);
-      this.#changed(navigator.locks ? 0 : ANSWER_MS);
-    });
+    // What was just written is on its way before the page goes.
+    addEventListener("pagehide", () => this.#next?.state === "ready" && this.#post(this.#next));
     this.#schedule();
   }
 
-  /** @returns {readonly Unsent[]} */
-  get entries() {
-    // Another tab may have sent one since the places were asked for.
-    return keysOf(PLACES).flatMap((place) => recall(place) ?? []);
+  get unsent() {
+    return this.#posts.unsent;
   }
 
-  /** Whether this browser sent the message with that id. */
   isOwn(/** @type {string} */ id) {
-    return this.#own.has(id);
+    return this.#posts.isOwn(id);
   }
 
-  /** Whether this may be the message that is being sent: its answer will tell. */
-  expects(/** @type {ChatMessage} */ { nickname, message }) {
-    return this.entries.some((entry) =>
-      entry.state === "sending" && entry.nickname === nickname && entry.message === message
+  /** Whether it may be one that was sent and not answered: the next try will tell. */
+  mayBeOwn(/** @type {ChatMessage} */ { nickname, message }) {
+    return this.unsent.some((post) =>
+      post.nickname === nickname && post.message === message && post.state !== "failed" &&
+      (post.state === "sending" || post.tries > 0)
     );
   }
 
-  /** @param {{ nickname: string, message: string }} post */
-  add({ nickname, message }) {
-    const random = crypto.getRandomValues(new Uint8Array(16));
-    const key = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  /** Until it is sent again, in ms. */
+  delayOf(/** @type {Unsent} */ { key, tries, state, delayMs = 0 }) {
+    if (state !== "waiting") return 0;
+    let wait = this.#waits.get(key);
+    if (wait?.tries !== tries) {
+      wait = { tries, elapsed: startStopwatch() };
+      this.#waits.set(key, wait);
+    }
+    return Math.max(0, delayMs - wait.elapsed());
+  }
+
+  add(/** @type {{ nickname: string, message: string }} */ post) {
+    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
     this.#writtenHere.add(key);
-    this.#writtenAt = Math.max(Date.now(), this.#writtenAt + 1);
-    const place = `${PLACES}${this.#writtenAt}.${key}`;
-    this.#write({ place, key, nickname, message, state: "ready", tries: 0 });
+    this.#posts.add({ key, ...post });
+    this.#changed();
   }
 
   retry(/** @type {string} */ key) {
-    this.#update(key, { state: "ready", notBefore: undefined });
+    this.#update(key, { state: "ready", writtenAt: Date.now(), log: LOG });
   }
 
   discard(/** @type {string} */ key) {
-    this.#forget(key);
+    this.#posts.remove(key);
     this.#changed();
   }
 
-  /** The connection is back: what waited for it goes out. */
-  hurry() {
-    for (const { key, state, isPaced } of this.entries) {
-      if (state === "waiting" && !isPaced) this.#update(key, { notBefore: undefined });
+  /** The connection is back: what waited for it is sent. */
+  retryNow() {
+    for (const { key, state, isPaced } of this.unsent) {
+      if (state === "waiting" && !isPaced) this.#update(key, { state: "ready" });
     }
   }
 
-  /** @param {Unsent} entry */
-  #write(entry) {
-    keep(entry.place, entry);
+  #update(/** @type {string} */ key, /** @type {Partial<Unsent>} */ change) {
+    this.#posts.update(key, change);
     this.#changed();
   }
 
-  /** @param {string} key */
-  #find(key) {
-    return this.entries.find((entry) => entry.key === key);
-  }
-
-  /** @param {string} key */
-  #forget(key) {
-    const entry = this.#find(key);
-    if (entry) forget(entry.place);
-  }
-
-  /**
-   * @param {string} key
-   * @param {Partial<Unsent>} change
-   */
-  #update(key, change) {
-    const entry = this.#find(key);
-    if (entry) this.#write({ ...entry, ...change });
-  }
-
-  #changed(delay = 0) {
+  #changed(minDelay = 0) {
     this.#listener.onChange();
-    this.#schedule(delay);
+    this.#schedule(minDelay);
   }
 
-  /** The first that does not wait for a person; those behind it wait for it. */
+  /** Those after the first wait for it, unless it waits for a person. */
   get #next() {
-    return this.entries.find(({ state }) => state !== "failed");
+    return this.unsent.find(({ state }) => state !== "failed");
   }
 
-  /** @param {number} least Milliseconds that another tab has to send it. */
-  #schedule(least = 0) {
+  #schedule(minDelay = 0) {
     clearTimeout(this.#timer);
     const next = this.#next;
     if (!next || this.#isSending) return;
-    const delay = Math.max(least, (next.notBefore ?? 0) - Date.now());
-    this.#timer = setTimeout(() => this.#send(), delay);
+    this.#timer = setTimeout(() => this.#send(), Math.max(minDelay, this.delayOf(next)));
   }
 
   async #send() {
     this.#isSending = true;
-    try {
-      await alone(async () => {
-        const next = this.#next;
-        // While this tab waited for its turn another may have sent it.
-        if (next && (next.notBefore ?? 0) <= Date.now()) await this.#post(next);
-      });
-    } finally {
-      this.#isSending = false;
-      this.#schedule();
-    }
+    await takeTurns(async () => {
+      // Another tab may have sent it.
+      this.#posts.refresh();
+      const next = this.#next;
+      if (next && this.delayOf(next) === 0) await this.#post(next);
+    });
+    this.#isSending = false;
+    this.#schedule();
   }
 
-  /** @param {Unsent} entry */
-  async #post(entry) {
-    const { key, nickname, message } = entry;
-    this.#update(key, { state: "sending" });
+  async #post(/** @type {Unsent} */ post) {
+    this.#update(post.key, { state: "sending" });
+    let sent;
     try {
-      const response = await fetch("/chat", {
-        method: "POST",
-        headers: { accept: "application/json" },
-        body: new URLSearchParams({ nickname, message, key }),
-        signal: AbortSignal.timeout(ANSWER_MS),
-      });
-      if (response.ok) this.#sent(key, await response.json());
-      else await this.#refused(entry, response);
-    } catch {
-      // TypeError: no connection. TimeoutError: no answer. SyntaxError: half an answer.
-      this.#wait(entry, "Goes out when the connection is back.", {
-        seconds: Math.min(FIRST_DELAY_MS * 2 ** entry.tries, LONGEST_DELAY_MS) / 1000,
-        isPaced: false,
-      });
+      sent = await postMessage(CHAT, post);
+    } catch (error) {
+      return this.#fail(post, /** @type {RequestError} */ (error));
     }
-  }
-
-  /**
-   * @param {string} key
-   * @param {ChatMessage} message
-   */
-  #sent(key, message) {
-    this.#own.add(message.id);
-    keep("own", [...this.#own].slice(-MOST_OWN));
-    // Shown in the transcript before it is gone from the outbox's view.
-    this.#forget(key);
-    this.#listener.onSent(message);
+    this.#posts.remove(post.key, sent.id);
+    this.#waits.delete(post.key);
+    // In the transcript before it leaves the outbox.
+    this.#listener.onSent(sent);
     this.#changed();
   }
 
-  /**
-   * @param {Unsent} entry
-   * @param {Response} response
-   */
-  async #refused(entry, response) {
-    /** @type {{ detail?: string, field?: string }} */
-    const { detail = `The server answered ${response.status}.`, field } = await response.json()
-      .catch(() => ({}));
-    const seconds = Number(response.headers.get("retry-after"));
-    if (seconds > 0) return this.#wait(entry, detail, { seconds, isPaced: true });
-    this.#update(entry.key, { state: "failed", problem: detail });
-    if (field && this.#writtenHere.has(entry.key)) this.#listener.onRefused(entry, field, detail);
-  }
-
-  /**
-   * @param {Unsent} entry
-   * @param {string} problem
-   * @param {{ seconds: number, isPaced: boolean }} pace
-   */
-  #wait({ key, tries }, problem, { seconds, isPaced }) {
-    const notBefore = Date.now() + seconds * 1000;
-    this.#update(key, { state: "waiting", tries: tries + 1, notBefore, problem, isPaced });
+  #fail(
+    /** @type {Unsent} */ post,
+    /** @type {RequestError} */ { message: detail, reason, field, retryAfterMs },
+  ) {
+    const { key, tries } = post;
+    if (reason === "refused") {
+      this.#update(key, { state: "failed", problem: detail });
+      if (field && this.#writtenHere.has(key)) this.#listener.onRefused(post, field, detail);
+      return;
+    }
+    const words = reason === "signed-out"
+      ? "Reload the page to sign in; then it will be sent."
+      : "Waiting for the connection";
+    this.#update(key, {
+      state: "waiting",
+      tries: tries + 1,
+      delayMs: retryAfterMs ?? Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS),
+      isPaced: retryAfterMs !== undefined,
+      problem: detail || words,
+    });
   }
 }
 
 /**
- * Runs while no other tab does. Where there are no locks (plain HTTP, but for localhost) others
- * wait a while instead; should two send the same message, its key makes that harmless.
- *
- * @param {() => Promise<void>} task
+ * Runs while no other tab does. Without locks (plain HTTP, blocked storage) others wait instead; should
+ * two send the same message, its key makes that harmless.
  */
-function alone(task) {
-  return navigator.locks ? navigator.locks.request("chat.outbox", task) : task();
+async function takeTurns(/** @type {() => Promise<void>} */ task) {
+  let hasRun = false;
+  try {
+    await navigator.locks.request(ROOM, () => {
+      hasRun = true;
+      return task();
+    });
+  } catch (error) {
+    // TypeError, SecurityError: there are no locks here.
+    if (hasRun) throw error;
+    await task();
+  }
+}
+
+/** What was posted in all tabs: messages that may not have arrived, and the ids of the others. */
+class Posts {
+  /** By storage key, oldest first. @type {Map<string, Unsent>} */
+  #unsent = new Map();
+  /** @type {Set<string>} */
+  #own = new Set();
+  #lastAt = 0;
+
+  /** @param {() => void} onChange Another tab has changed something. */
+  constructor(onChange) {
+    for (const key of [PREFIX, "own"]) {
+      onKeptElsewhere(key, () => {
+        this.refresh();
+        onChange();
+      });
+    }
+    this.refresh();
+  }
+
+  get unsent() {
+    return [...this.#unsent.values()];
+  }
+
+  isOwn(/** @type {string} */ id) {
+    return this.#own.has(id);
+  }
+
+  refresh() {
+    for (const id of recall("own", isStrings) ?? []) this.#own.add(id);
+    this.#unsent.clear();
+    for (const storageKey of keysOf(PREFIX)) {
+      const post = recall(storageKey, isUnsent);
+      if (post) this.#unsent.set(storageKey, whileCurrent(post));
+      else forget(storageKey);
+      this.#lastAt = Math.max(this.#lastAt, parseInt(storageKey.slice(PREFIX.length)) || 0);
+    }
+  }
+
+  add(/** @type {{ key: string, nickname: string, message: string }} */ post) {
+    // In the order of writing, also if the clock is set back.
+    this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
+    const unsent = { ...post, writtenAt: Date.now(), log: LOG, state: "ready", tries: 0 };
+    keep(`${PREFIX}${this.#lastAt} ${post.key}`, unsent);
+    this.refresh();
+  }
+
+  update(/** @type {string} */ key, /** @type {Partial<Unsent>} */ change) {
+    const [storageKey, post] = this.#find(key);
+    if (storageKey) keep(storageKey, { ...post, ...change });
+    this.refresh();
+  }
+
+  /** The id is what it became, if it was sent. */
+  remove(/** @type {string} */ key, id = "") {
+    // Another tab may have added ids.
+    this.refresh();
+    if (id) keep("own", [...this.#own.add(id)].slice(-MAX_OWN));
+    const [storageKey] = this.#find(key);
+    if (storageKey) forget(storageKey);
+    this.refresh();
+  }
+
+  #find(/** @type {string} */ key) {
+    return [...this.#unsent].find(([, post]) => post.key === key) ?? [];
+  }
+}
+
+/** An old message, or one for another log, is not sent unasked. @returns {Unsent} */
+function whileCurrent(/** @type {Unsent} */ post) {
+  const isOld = Date.now() - post.writtenAt > MAX_AGE_MS;
+  if (post.state === "failed" || (post.log === LOG && !isOld)) return post;
+  const problem = isOld
+    ? "Written more than a day ago."
+    : "Written for an earlier chat at this address.";
+  return { ...post, state: "failed", problem };
+}
+
+/** @type {(value: any) => value is Unsent} */
+function isUnsent(value) {
+  return isStrings(["key", "nickname", "message", "log"].map((name) => value?.[name])) &&
+    ["ready", "sending", "waiting", "failed"].includes(value.state) &&
+    [value.writtenAt, value.tries, value.delayMs ?? 0].every(Number.isFinite) &&
+    typeof (value.problem ?? "") === "string";
+}
+
+/** @type {(value: any) => value is string[]} */
+function isStrings(value) {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

@@ -1,183 +1,237 @@
-// @ts-check
-/// <reference lib="dom" />
 /**
- * The tab's end of the stream. It hands on an unbroken run of messages, whatever happens to the tab,
- * the worker or the network: first those that are kept, then those that come. Some may be handed on
- * twice, and those caught up on behind newer ones; ids put that right.
+ * The tab's end of the shared connection: hands on messages without a hole, whatever happens to tab,
+ * worker or network, and a live status after them. Some come twice, or after newer ones; ids put that
+ * right.
  */
 
-/** @import { Status, StreamEvent } from "./connection.js" */
+/** @import { Status, StreamEvent, TabRequest } from "./connection.js" */
 /** @import { ChatMessage } from "./message.js" */
-import { fetchMessages } from "./history.js";
-import { SharedStream } from "./shared_stream.js";
+/** @import { Tabs } from "./attention.js" */
+import { SharedConnection } from "./connection.js";
+import { fetchMessages } from "./requests.js";
+import { CHAT, ROOM, WORKER } from "./page.js";
 
-/**
- * @typedef {{
- *   onMessages(messages: ChatMessage[], isHistory: boolean): void,
- *   onGap(missed: number | null): void,
- *   onStatus(status: Status): void,
- *   onReturn(missed: ChatMessage[]): void,
- * }} StreamListener What was missed is handed on as messages first.
- */
-
-/** A worker that says nothing for so long has failed. */
+/** A worker that is silent this long is slow, or has failed. */
 const WORKER_ANSWERS_MS = 4000;
 const CATCH_UP_AGAIN_MS = 5000;
+const heartbeatMs = Number(document.documentElement.dataset.heartbeat) * 1000;
+/** @type {Status} */
+const CONNECTING = { type: "status", status: "connecting" };
 
 export class Stream {
-  #heartbeatMs;
+  #tabs;
   #listener;
-  /** @type {MessagePort | undefined} */
-  #port;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {MessagePort=} */
+  #worker;
+  /**
+   * To a connection of its own, as long as the worker does not answer.
+   * @type {MessagePort=}
+   */
+  #own;
+  /** @type {ReturnType<typeof setTimeout>=} */
   #noAnswer;
-  /** Up to here the tab has every message. @type {string | undefined} */
+  #hasAnswered = false;
+  /** Up to here the tab has every message. @type {string=} */
   #cursor;
+  #isStarted = false;
   /** Whether what comes through the port begins at the cursor. */
-  #inStep = true;
-  /** What has come since the stream was lost. @type {ChatMessage[] | undefined} */
-  #missed;
+  #isCaughtUp = true;
   #wasLive = false;
-  /** What the stream has brought of a history that could not be fetched. */
-  /** @type {ChatMessage[] | undefined} */
+  #status = CONNECTING;
+  /** @type {number | null} */
+  #missed = 0;
+  /**
+   * From the stream, because it could not be fetched.
+   * @type {ChatMessage[]=}
+   */
   #history;
 
   /**
-   * @param {number} heartbeatMs
-   * @param {StreamListener} listener
+   * @param {Tabs} tabs
+   * @param {{
+   *   onMessages(messages: ChatMessage[], isHistory: boolean, missed: number | null): void,
+   *   onStatus(status: Status): void,
+   * }} listener `missed`: how many before the messages are lost, null if unknown.
    */
-  constructor(heartbeatMs, listener) {
-    this.#heartbeatMs = heartbeatMs;
+  constructor(tabs, listener) {
+    this.#tabs = tabs;
     this.#listener = listener;
   }
 
-  /** Brings what is kept, then follows. */
   async start() {
     try {
       await this.#fetch(true);
     } catch {
-      // TypeError: no server just now. The stream keeps trying, and brings the latest messages.
+      // RequestError: the stream will bring the latest messages.
       this.#history = [];
     }
+    this.#isStarted = true;
     this.#join();
-    addEventListener("online", () => this.#ask("online"));
-    addEventListener("offline", () => this.#ask("offline"));
-    addEventListener("pagehide", () => this.#ask("leave"));
-    // Back from the browser's cache: what was said meanwhile did not arrive.
-    addEventListener("pageshow", ({ persisted }) => persisted && this.#join());
+    setInterval(() => this.#check(), Math.max(heartbeatMs, WORKER_ANSWERS_MS));
+    addEventListener("online", () => this.#post({ type: "online" }));
+    addEventListener("offline", () => this.#post({ type: "offline" }));
+    addEventListener("pagehide", () => this.#post({ type: "leave" }));
+    // Back from the browser's cache.
+    addEventListener("pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      this.#setStatus(CONNECTING);
+      this.#join();
+    });
     document.addEventListener("visibilitychange", () => document.hidden || this.#join());
   }
 
+  /**
+   * Another tab may be in front. Without a worker only the front one of the hidden tabs stays
+   * connected, or a handful would use up all connections of the browser.
+   */
+  look() {
+    if (!this.#isStarted) return;
+    if (this.#mayConnect) {
+      if (!this.#worker && !this.#own) this.#join();
+    } else if (this.#own) {
+      this.#endOwn();
+      this.#setStatus(CONNECTING);
+    }
+  }
+
+  get #mayConnect() {
+    return !document.hidden || this.#tabs.isFront;
+  }
+
   #join() {
-    this.#port ??= this.#openPort();
-    this.#port.postMessage({
-      type: "join",
-      cursor: this.#cursor,
-      heartbeatMs: this.#heartbeatMs,
-    });
+    this.#worker ??= this.#openWorker();
+    if (this.#worker) this.#ask(this.#worker, "join");
+    if (this.#own) this.#ask(this.#own, "join");
+    if (!this.#worker) this.#openOwn();
+    this.#expectAnswer();
+  }
+
+  /** A worker that has died says nothing, and no browser says so. */
+  #check() {
+    if (!this.#worker) return;
+    if (this.#hasAnswered) this.#ask(this.#worker, "check");
+    else {
+      this.#worker.postMessage({ type: "leave" });
+      this.#worker.close();
+      this.#worker = this.#openWorker();
+      if (this.#worker) this.#ask(this.#worker, "join");
+    }
+    this.#expectAnswer();
+  }
+
+  #expectAnswer() {
+    this.#hasAnswered = false;
     clearTimeout(this.#noAnswer);
-    this.#noAnswer = setTimeout(() => this.#goAlone(), WORKER_ANSWERS_MS);
+    this.#noAnswer = setTimeout(() => this.#openOwn(), WORKER_ANSWERS_MS);
   }
 
-  #openPort() {
-    if (typeof SharedWorker === "undefined") return this.#ownPort();
-    const worker = new SharedWorker("/stream_worker.js", {
-      type: "module",
-      // Tabs of two versions of the page do not meet in one worker.
-      name: document.documentElement.dataset.version,
-    });
-    worker.addEventListener("error", () => this.#goAlone());
-    return this.#listen(worker.port);
+  #openWorker() {
+    try {
+      // One for each room and version of the page.
+      const name = `${ROOM} ${document.documentElement.dataset.version}`;
+      const worker = new SharedWorker(WORKER, { type: "module", name });
+      worker.addEventListener("error", () => {
+        this.#worker = undefined;
+        this.#openOwn();
+      });
+      return this.#listen(worker.port);
+    } catch {
+      // ReferenceError: there are none here. SecurityError: storage is blocked.
+    }
   }
 
-  /** A stream of this tab's own. */
-  #ownPort() {
+  #openOwn() {
+    if (this.#own || !this.#mayConnect) return;
     const { port1, port2 } = new MessageChannel();
-    new SharedStream().connect(port2);
-    return this.#listen(port1);
+    new SharedConnection().connect(port2);
+    this.#own = this.#listen(port1);
+    this.#ask(port1, "join");
   }
 
-  #goAlone() {
-    // Late rather than dead, it would go on for a tab that no longer listens.
-    this.#ask("leave");
-    this.#port?.close();
-    this.#port = this.#ownPort();
-    this.#join();
+  #endOwn() {
+    this.#own?.postMessage({ type: "leave" });
+    this.#own?.close();
+    this.#own = undefined;
   }
 
-  /** @param {MessagePort} port */
-  #listen(port) {
-    port.addEventListener("message", ({ data }) => this.#receive(data));
+  #listen(/** @type {MessagePort} */ port) {
+    port.addEventListener("message", ({ data }) => this.#receive(port, data));
     port.start();
     return port;
   }
 
-  /** @param {"leave" | "online" | "offline"} type */
-  #ask(type) {
-    this.#port?.postMessage({ type });
+  #ask(/** @type {MessagePort} */ port, /** @type {"join" | "check"} */ type) {
+    port.postMessage({ type, chat: CHAT, heartbeatMs, cursor: this.#cursor });
   }
 
-  /** @param {StreamEvent & { joined?: boolean }} event */
-  #receive(event) {
+  #post(/** @type {TabRequest} */ request) {
+    this.#worker?.postMessage(request);
+    this.#own?.postMessage(request);
+  }
+
+  #receive(
+    /** @type {MessagePort} */ port,
+    /** @type {StreamEvent & { joined?: boolean } | { type: "alive" }} */ event,
+  ) {
     clearTimeout(this.#noAnswer);
+    if (port === this.#worker) {
+      this.#hasAnswered = true;
+      // It was only slow.
+      this.#endOwn();
+    }
+    if (event.type === "alive") return;
     if (event.type === "message") {
-      this.#missed?.push(event.message);
-      if (this.#inStep) this.#cursor = event.message.id;
+      if (this.#isCaughtUp) this.#cursor = event.message.id;
       if (this.#history) this.#history.push(event.message);
-      else this.#listener.onMessages([event.message], false);
+      else this.#handOn([event.message], false);
     } else if (event.type === "gap") {
-      this.#listener.onGap(event.missed);
+      this.#missed = event.missed;
     } else {
       if (event.joined && event.cursor !== this.#cursor) this.#catchUp(event.cursor);
-      else if (this.#inStep && event.cursor) this.#cursor = event.cursor;
-      if (this.#wasLive && event.status !== "live") this.#missed ??= [];
-      if (event.status === "live") {
-        this.#wasLive = true;
-        if (this.#history?.length) this.#listener.onMessages(this.#history, true);
-        this.#history = undefined;
-      }
-      this.#listener.onStatus(event);
-      if (event.status === "live" && this.#inStep) this.#return();
+      else if (this.#isCaughtUp && event.cursor) this.#cursor = event.cursor;
+      this.#setStatus(event);
     }
   }
 
-  /**
-   * Others have moved the worker's stream on without this tab.
-   *
-   * @param {string} [cursor] Where the stream is; what comes after it is coming.
-   */
-  async #catchUp(cursor) {
-    if (!this.#inStep) return;
-    this.#inStep = false;
-    const isFirst = !this.#wasLive;
-    if (!isFirst) this.#missed ??= [];
+  #setStatus(/** @type {Status} */ status) {
+    this.#status = status;
+    if (status.status === "live" || status.status === "polling") {
+      this.#wasLive = true;
+      this.#handOn(this.#history ?? [], true);
+      this.#history = undefined;
+    }
+    this.#listener.onStatus(this.#isCaughtUp ? status : CONNECTING);
+  }
+
+  #handOn(/** @type {ChatMessage[]} */ messages, /** @type {boolean} */ isHistory) {
+    if (messages.length === 0 && this.#missed === 0) return;
+    this.#listener.onMessages(messages, isHistory, this.#missed);
+    this.#missed = 0;
+  }
+
+  /** The shared connection has moved on, to a cursor. */
+  async #catchUp(/** @type {string=} */ cursor) {
+    if (!this.#isCaughtUp) return;
+    this.#isCaughtUp = false;
     for (;;) {
       try {
-        await this.#fetch(isFirst);
+        await this.#fetch(!this.#wasLive);
         break;
       } catch {
-        // TypeError: no server just now.
+        // RequestError: no server just now.
         await new Promise((resolve) => setTimeout(resolve, CATCH_UP_AGAIN_MS));
       }
     }
     // Where nothing is kept, the stream has a cursor all the same.
-    this.#cursor ??= cursor;
-    this.#inStep = true;
-    this.#return();
+    if (this.#cursor === "all") this.#cursor = cursor;
+    this.#isCaughtUp = true;
+    this.#setStatus(this.#status);
   }
 
-  /** @param {boolean} isHistory */
-  async #fetch(isHistory) {
-    const { messages, missed } = await fetchMessages({ since: this.#cursor });
-    if (missed !== 0) this.#listener.onGap(missed);
-    this.#cursor = messages.at(-1)?.id ?? this.#cursor;
-    this.#missed?.push(...messages);
-    this.#listener.onMessages(messages, isHistory);
-  }
-
-  #return() {
-    const missed = new Map(this.#missed?.map((message) => [message.id, message]));
-    if (this.#missed) this.#listener.onReturn([...missed.values()]);
-    this.#missed = undefined;
+  async #fetch(/** @type {boolean} */ isHistory) {
+    const { messages, missed, cursor } = await fetchMessages(CHAT, { since: this.#cursor });
+    this.#cursor = cursor;
+    this.#missed = missed;
+    this.#handOn(messages, isHistory);
   }
 }

@@ -20,6 +20,10 @@ class WatchedLog implements MessageLog {
     this.#isKept = isKept;
   }
 
+  get id(): string {
+    return this.#log.id;
+  }
+
   append(post: Post) {
     return this.#log.append(post);
   }

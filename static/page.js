@@ -1,0 +1,102 @@
+/// <reference lib="dom" />
+/**
+ * The page that a room is shown in: its elements, its address, which may be under any path, and what
+ * the browser keeps for that path. Where it keeps nothing, the page itself does.
+ */
+
+/** Where messages are read and posted. */
+export const CHAT = address(find("form", HTMLFormElement).action);
+export const WORKER = address(new URL("connection.js", import.meta.url).href);
+/** Names what its tabs share: locks, channels, notifications, stored values. */
+export const ROOM = `chat ${new URL(CHAT).pathname}`;
+/** Names the log; with another begins another conversation. */
+export const LOG = document.documentElement.dataset.log ?? "";
+
+/** What the browser refused to keep. @type {Map<string, unknown>} */
+const memory = new Map();
+
+/** @type {<Result>(use: (storage: Storage) => Result) => Result | undefined} */
+const tryStorage = (use) => {
+  try {
+    return use(localStorage);
+  } catch {
+    // SecurityError, TypeError: it is blocked. QuotaExceededError: full. SyntaxError: not ours.
+  }
+};
+
+/**
+ * What is kept under a key, if it has the right shape: anybody at this address may have written it.
+ *
+ * @template Value
+ * @param {string} key
+ * @param {(value: unknown) => value is Value} isValid
+ */
+export function recall(key, isValid) {
+  const value = memory.get(key) ??
+    tryStorage((storage) => JSON.parse(storage.getItem(`${ROOM} ${key}`) ?? "null"));
+  if (isValid(value)) return value;
+}
+
+export function keep(/** @type {string} */ key, /** @type {unknown} */ value) {
+  memory.set(key, value);
+  tryStorage((storage) => {
+    storage.setItem(`${ROOM} ${key}`, JSON.stringify(value));
+    memory.delete(key);
+  });
+}
+
+export function forget(/** @type {string} */ key) {
+  memory.delete(key);
+  tryStorage((storage) => storage.removeItem(`${ROOM} ${key}`));
+}
+
+export function keysOf(/** @type {string} */ prefix) {
+  const stored = tryStorage((storage) => Object.keys(storage)) ?? [];
+  const ours = stored.filter((key) => key.startsWith(`${ROOM} `));
+  return [...memory.keys(), ...ours.map((key) => key.slice(ROOM.length + 1))]
+    .filter((key) => key.startsWith(prefix)).sort();
+}
+
+/** Listens for what another tab changes under a key that begins so. */
+export function onKeptElsewhere(/** @type {string} */ prefix, /** @type {() => void} */ listener) {
+  addEventListener("storage", ({ key }) => {
+    // null: everything was cleared.
+    if (key === null || key.startsWith(`${ROOM} ${prefix}`)) listener();
+  });
+}
+
+/** Without a name and password, which no request may have. */
+function address(/** @type {string} */ url) {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}
+
+/**
+ * The one element that a selector names.
+ *
+ * @template {Element} Kind
+ * @param {string} selector
+ * @param {new () => Kind} kind
+ * @param {ParentNode} within
+ */
+export function find(selector, kind, within = document) {
+  const element = within.querySelector(selector);
+  if (element instanceof kind) return element;
+  throw new TypeError(`There is no ${kind.name} at ${selector}`);
+}
+
+/** A new element from the `<template>` with that id. */
+export function make(/** @type {string} */ id) {
+  const template = find(`#${id}`, HTMLTemplateElement);
+  return /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+}
+
+/** @type {WeakMap<Element, string>} */
+const written = new WeakMap();
+
+/** Writes a text unless it was the last, which may have been translated meanwhile. */
+export function write(/** @type {Element} */ element, /** @type {string} */ text) {
+  if (written.get(element) === text) return;
+  written.set(element, text);
+  element.textContent = text;
+}

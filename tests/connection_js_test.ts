@@ -1,0 +1,281 @@
+/** How the page keeps its connection, without a page, a server or a clock. */
+
+import { assertEquals } from "@std/assert";
+import { mock } from "node:test";
+import { loadScript, replaceGlobal } from "./page_scripts.ts";
+
+const { state } = await Deno.permissions.query({ name: "read" });
+const ignore = state !== "granted";
+
+/** The stream as the server would have it. */
+class FakeSource extends EventTarget {
+  static opened: FakeSource[] = [];
+  isClosed = false;
+  constructor(readonly url: string) {
+    super();
+    FakeSource.opened.push(this);
+  }
+  static get last(): FakeSource {
+    return FakeSource.opened.at(-1)!;
+  }
+  send(type: string, data: unknown, lastEventId = "") {
+    const text = typeof data === "string" ? data : JSON.stringify(data);
+    this.dispatchEvent(new MessageEvent(type, { data: text, lastEventId }));
+  }
+  close() {
+    this.isClosed = true;
+  }
+}
+
+/** A connection to a chat with these answers to requests for its history. */
+async function connect(answer: () => Response | Promise<Response>, heartbeatMs = 15_000) {
+  // Before the clock is replaced, or loading would wait for it.
+  const { Connection } = await loadScript("connection.js");
+  FakeSource.opened = [];
+  const asked: string[] = [];
+  const events: Record<string, unknown>[] = [];
+  const replaced = new DisposableStack();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  replaced.defer(() => mock.timers.reset());
+  replaced.use(replaceGlobal("performance", { now: () => Date.now() }));
+  replaced.use(replaceGlobal("EventSource", FakeSource));
+  replaced.use(replaceGlobal("fetch", (url: string) => {
+    asked.push(url);
+    return Promise.resolve().then(answer);
+  }));
+  const connection = new Connection(
+    "http://chat/chat",
+    heartbeatMs,
+    (event: Record<string, unknown>) => events.push(event),
+  );
+  replaced.defer(() => connection.stop());
+  return {
+    connection,
+    asked,
+    events,
+    get status() {
+      return connection.status.status;
+    },
+    /** Lets time pass, and what was begun in it come to its end. */
+    async pass(ms: number) {
+      for (let passed = 0; passed < ms; passed += 250) {
+        mock.timers.tick(250);
+        for (let n = 0; n < 20; n++) await Promise.resolve();
+      }
+    },
+    [Symbol.dispose]: () => replaced.dispose(),
+  };
+}
+
+const MESSAGE = { id: "5-1", nickname: "ann", message: "hi", time: "2026-03-01T12:00:00.000Z" };
+
+function json(value: unknown, headers?: Record<string, string>) {
+  return new Response(JSON.stringify(value), {
+    headers: { "content-type": "application/json", ...headers },
+  });
+}
+
+function noServer(): Response {
+  throw new TypeError("no connection");
+}
+
+Deno.test("Connection takes silence of two and a half heartbeats for a loss", {
+  ignore,
+}, async () => {
+  using chat = await connect(noServer);
+  chat.connection.start();
+  FakeSource.last.send("online", 1);
+  await chat.pass(37_000);
+  assertEquals(chat.status, "live");
+  await chat.pass(2000);
+  assertEquals(chat.status, "waiting");
+});
+
+Deno.test("Connection takes silence for a loss when the clock is set back", {
+  ignore,
+}, async () => {
+  using chat = await connect(noServer);
+  const start = performance.now();
+  using _back = replaceGlobal("Date", { now: () => start - 3_600_000 });
+  using _on = replaceGlobal("performance", { now: () => start + passed });
+  let passed = 0;
+  chat.connection.start();
+  FakeSource.last.send("online", 1);
+  for (; passed < 40_000; passed += 1000) await chat.pass(1000);
+  assertEquals(chat.status, "waiting");
+});
+
+Deno.test(
+  "Connection takes the heartbeat from the pings, since a restarted server may have another",
+  {
+    ignore,
+  },
+  async () => {
+    using chat = await connect(noServer, 1000);
+    chat.connection.start();
+    FakeSource.last.send("online", 1);
+    FakeSource.last.send("ping", { heartbeat: 60 });
+    await chat.pass(140_000);
+    assertEquals(chat.status, "live");
+    await chat.pass(12_000);
+    assertEquals(chat.status, "waiting");
+  },
+);
+
+Deno.test("Connection waits longer for each silence without a ping, until there is one", {
+  ignore,
+}, async () => {
+  using chat = await connect(noServer, 1000);
+  chat.connection.start();
+  let opened = 0;
+  // A server with a heartbeat of a minute, which does not say so.
+  for (let minute = 0; minute < 10; minute++) {
+    for (let second = 0; second < 60; second++) {
+      if (FakeSource.opened.length > opened) FakeSource.last.send("online", 1);
+      opened = FakeSource.opened.length;
+      await chat.pass(1000);
+    }
+    if (!FakeSource.last.isClosed) FakeSource.last.send("ping", {});
+  }
+  assertEquals(chat.status, "live");
+  const before = FakeSource.opened.length;
+  await chat.pass(1000);
+  assertEquals(FakeSource.opened.length, before);
+});
+
+Deno.test(
+  "Connection reads an event that broke off again, from before it",
+  { ignore },
+  async () => {
+    using chat = await connect(noServer);
+    chat.connection.start("4-1");
+    FakeSource.last.send("online", 1, "4-1");
+    FakeSource.last.send("message", '{"id":"5-1","nickretry: 2500', "5-1");
+    assertEquals(chat.status, "waiting");
+    await chat.pass(4000);
+    assertEquals(FakeSource.last.url, "http://chat/chat?since=4-1");
+  },
+);
+
+Deno.test("Connection asks for the history where the stream is held back, until it comes", {
+  ignore,
+}, async () => {
+  const answers = [json([MESSAGE]), json([]), json([{ ...MESSAGE, id: "6-2" }])];
+  using chat = await connect(() => answers.shift() ?? json([]));
+  chat.connection.start("4-1");
+  await chat.pass(11_000);
+  assertEquals(chat.status, "polling");
+  assertEquals(FakeSource.last.isClosed, true);
+  await chat.pass(11_000);
+  assertEquals(chat.asked.slice(0, 3).map((url) => new URL(url).search), [
+    "?since=4-1",
+    "?since=5-1",
+    "?since=5-1",
+  ]);
+  assertEquals(
+    chat.events.filter(({ type }) => type === "message"),
+    [MESSAGE, { ...MESSAGE, id: "6-2" }].map((message) => ({ type: "message", message })),
+  );
+  // It tries the stream again, from where the history was.
+  await chat.pass(60_000);
+  assertEquals(FakeSource.opened.length, 2);
+  assertEquals(FakeSource.last.url, "http://chat/chat?since=6-2");
+  assertEquals(chat.status, "polling");
+  FakeSource.last.send("online", 2);
+  assertEquals(chat.status, "live");
+  const asked = chat.asked.length;
+  await chat.pass(20_000);
+  assertEquals(chat.asked.length, asked);
+});
+
+Deno.test(
+  "Connection misses nothing of a chat that was empty when it began to ask for the history",
+  {
+    ignore,
+  },
+  async () => {
+    using chat = await connect(() => json([]));
+    chat.connection.start();
+    await chat.pass(16_000);
+    assertEquals(chat.asked, ["http://chat/chat", "http://chat/chat?since=all"]);
+  },
+);
+
+Deno.test("Connection hands on a gap that the history has", { ignore }, async () => {
+  using chat = await connect(() => json([MESSAGE], { "chat-gap": "unknown" }));
+  chat.connection.start("4-1");
+  await chat.pass(11_000);
+  assertEquals(
+    chat.events.filter(({ type }) => type !== "status"),
+    [
+      { type: "gap", missed: null },
+      { type: "message", message: MESSAGE },
+    ] as typeof chat.events,
+  );
+});
+
+Deno.test("Connection does not take one stream that failed for one that is held back", {
+  ignore,
+}, async () => {
+  using chat = await connect(() => json([]));
+  chat.connection.start("4-1");
+  FakeSource.last.dispatchEvent(new Event("error"));
+  await chat.pass(250);
+  assertEquals(chat.status, "waiting");
+  await chat.pass(4000);
+  FakeSource.last.dispatchEvent(new Event("error"));
+  await chat.pass(250);
+  assertEquals(chat.status, "polling");
+});
+
+for (
+  const [name, answer] of [
+    ["a page", () => new Response("<h1>Sign in", { headers: { "content-type": "text/html" } })],
+    ["401", () => new Response("", { status: 401 })],
+    ["407", () => new Response("", { status: 407 })],
+    ["511", () => new Response("", { status: 511 })],
+    [
+      "a redirection",
+      () => Object.defineProperty(new Response(), "type", { value: "opaqueredirect" }),
+    ],
+  ] as const
+) {
+  Deno.test(`Connection says that one has to sign in where the answer is ${name}`, {
+    ignore,
+  }, async () => {
+    using chat = await connect(answer);
+    chat.connection.start("4-1");
+    FakeSource.last.dispatchEvent(new Event("error"));
+    await chat.pass(250);
+    assertEquals(chat.status, "signed-out");
+    // It goes on trying, and does not say otherwise until it succeeds.
+    await chat.pass(4000);
+    assertEquals(FakeSource.opened.length, 2);
+    assertEquals(chat.status, "signed-out");
+    FakeSource.last.send("online", 1);
+    assertEquals(chat.status, "live");
+  });
+}
+
+Deno.test("Connection waits for a chat that answers with an error, and then for longer", {
+  ignore,
+}, async () => {
+  using chat = await connect(() => new Response("Bad gateway", { status: 502 }));
+  chat.connection.start("4-1");
+  const waits: number[] = [];
+  for (let n = 0; n < 4; n++) {
+    FakeSource.last.dispatchEvent(new Event("error"));
+    await chat.pass(250);
+    assertEquals(chat.status, "waiting");
+    waits.push(chat.connection.status.retryMs / 1000);
+    while (FakeSource.last.isClosed) await chat.pass(250);
+  }
+  // Half of what has doubled each time to all of it, up to half a minute.
+  const longest = [4, 8, 16, 30];
+  assertEquals(waits.map((wait, n) => longest[n] / 2 - 1 <= wait && wait <= longest[n]), [
+    true,
+    true,
+    true,
+    true,
+  ]);
+});

@@ -1,0 +1,116 @@
+/** What the page asks of the chat, and whose answers it believes, without a page or a server. */
+
+import { assert, assertEquals } from "@std/assert";
+import { loadScript, replaceGlobal } from "./page_scripts.ts";
+
+const { state } = await Deno.permissions.query({ name: "read" });
+const ignore = state !== "granted";
+
+const CHAT = "http://localhost/chat";
+const POST = { key: "1", nickname: "ann", message: "hi" };
+const JSON_TYPE = { "content-type": "application/json" };
+
+Deno.test("fetchMessages() reads no more than it is asked for of a long history", {
+  ignore,
+}, async () => {
+  const { fetchMessages } = await loadScript("requests.js");
+  let sent = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      const json = JSON.stringify({
+        id: `${++sent}-0`,
+        nickname: "ann",
+        message: 'a ],\n["b"',
+        time: "2026-03-01T12:00:00.000Z",
+      });
+      controller.enqueue(new TextEncoder().encode(`${sent === 1 ? "[" : ",\n"}${json}`));
+      if (sent < 10_000) return;
+      controller.enqueue(new TextEncoder().encode("]"));
+      controller.close();
+    },
+  });
+  using _replaced = replaceGlobal(
+    "fetch",
+    () => Promise.resolve(new Response(body, { headers: JSON_TYPE })),
+  );
+  const { messages } = await fetchMessages(CHAT, { since: "0-1", max: 50 });
+  assertEquals(
+    messages.map(({ id }: { id: string }) => id),
+    Array.from({ length: 50 }, (_, n) => `${n + 1}-0`),
+  );
+  assert(sent < 100, `${sent} were sent`);
+});
+
+Deno.test("postMessage() tells refusals of the chat from what others answer in its place", {
+  ignore,
+}, async () => {
+  const { postMessage, RequestError } = await loadScript("requests.js");
+  const problem = (status: number, headers?: Record<string, string>) => () =>
+    new Response(JSON.stringify({ status, detail: "Why.", field: "message" }), {
+      status,
+      headers: { "content-type": "application/problem+json", ...headers },
+    });
+  const foreign = (status: number, headers?: Record<string, string>) => () =>
+    new Response("<h1>What a proxy says", { status, headers });
+  const cases: [answer: () => Response, reason: string, retryAfterMs?: number][] = [
+    [problem(422), "refused"],
+    [problem(403), "refused"],
+    [problem(413), "refused"],
+    [problem(401), "signed-out"],
+    [problem(408), "unavailable"],
+    [problem(429, { "retry-after": "7" }), "unavailable", 7000],
+    [problem(500), "unavailable"],
+    [problem(503, { "retry-after": "5" }), "unavailable", 5000],
+    [foreign(400), "unavailable"],
+    [foreign(404), "unavailable"],
+    [foreign(408), "unavailable"],
+    [foreign(413), "unavailable"],
+    [foreign(429), "unavailable"],
+    [foreign(502), "unavailable"],
+    [foreign(503, { "retry-after": "0" }), "unavailable"],
+    [foreign(503, { "retry-after": "Sun, 01 Mar 2026 12:00:09 GMT" }), "unavailable"],
+    [foreign(503, { "retry-after": "86400" }), "unavailable", 3_600_000],
+    [foreign(503, { "retry-after": "soon" }), "unavailable"],
+    [foreign(200, { "content-type": "text/html" }), "signed-out"],
+    [foreign(401), "signed-out"],
+    [foreign(403), "signed-out"],
+    [foreign(407), "signed-out"],
+    [foreign(511), "signed-out"],
+    [
+      () => Object.defineProperty(new Response(), "type", { value: "opaqueredirect" }),
+      "signed-out",
+    ],
+    [() => {
+      throw new TypeError("no connection");
+    }, "unavailable"],
+    [
+      () =>
+        new Response('{"det', {
+          status: 422,
+          headers: { "content-type": "application/problem+json" },
+        }),
+      "unavailable",
+    ],
+  ];
+  for (const [answer, reason, retryAfterMs] of cases) {
+    using _replaced = replaceGlobal("fetch", () => Promise.resolve().then(answer));
+    const error = await postMessage(CHAT, POST).catch((error: unknown) => error);
+    assert(error instanceof RequestError);
+    assertEquals([error.reason, error.retryAfterMs], [reason, retryAfterMs], String(answer));
+    assertEquals(error.message, error.field ? "Why." : "", String(answer));
+  }
+});
+
+Deno.test("only messages are taken for an answer", { ignore }, async () => {
+  const { fetchMessages, postMessage } = await loadScript("requests.js");
+  for (const body of ["{}", "[1]", '[{"id":"1-1"}]', "null", '[{"id":', ""]) {
+    using _replaced = replaceGlobal(
+      "fetch",
+      () => Promise.resolve(new Response(body, { headers: JSON_TYPE })),
+    );
+    for (const ask of [() => fetchMessages(CHAT), () => postMessage(CHAT, POST)]) {
+      const error = await ask().catch((error: unknown) => error);
+      assertEquals(error.reason, "unavailable", `${ask}: ${body}`);
+    }
+  }
+});
