@@ -5,7 +5,16 @@
  * `evaluate()` runs in the page, hence the types of one.
  */
 
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  firefox,
+  type LaunchOptions,
+  type Page,
+  type Route,
+} from "playwright-core";
 
 const ARGS = [
   "--headless",
@@ -20,17 +29,57 @@ const ARGS = [
   "--host-resolver-rules=MAP chat.test 127.0.0.1",
 ];
 
-/** Starts the browser that CHROMIUM names, else the system's; `await using` closes it. */
+/** The Chromium that CHROMIUM names, else the system's. */
+function chromiumOptions(args: string[]): LaunchOptions {
+  return {
+    executablePath: Deno.env.get("CHROMIUM") || "/usr/bin/chromium",
+    args: [...ARGS, ...args],
+    // As people have it: pages that were left are kept for going back.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  };
+}
+
+/** Has `answer` answer for the worker's script, which is the second time that it is asked for. */
+export async function routeWorker(
+  within: BrowserContext,
+  answer: (route: Route) => unknown,
+): Promise<void> {
+  let asked = 0;
+  await within.route(
+    "**/connection.js",
+    (route) => ++asked === 2 ? answer(route) : route.continue(),
+  );
+}
+
+/** Starts Chromium; `await using` closes it. */
 export function launchBrowser(args: string[] = []): Promise<Browser> {
-  const executablePath = Deno.env.get("CHROMIUM") || "/usr/bin/chromium";
-  return chromium.launch({ executablePath, args: [...ARGS, ...args] });
+  return chromium.launch(chromiumOptions(args));
+}
+
+/** A Chromium whose user has forbidden all sites to keep anything, in that folder. */
+export async function launchForgetfulBrowser(folder: string): Promise<BrowserContext> {
+  await Deno.mkdir(`${folder}/Default`);
+  const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
+  await Deno.writeTextFile(`${folder}/Default/Preferences`, JSON.stringify(preferences));
+  return await chromium.launchPersistentContext(folder, chromiumOptions([]));
+}
+
+/** Starts the system's Firefox, with preferences as in about:config. */
+export function launchFirefox(
+  preferences: Record<string, string | number | boolean> = {},
+): Promise<Browser> {
+  return firefox.launch({
+    channel: "moz-firefox",
+    executablePath: "/usr/bin/firefox-esr",
+    firefoxUserPrefs: { "network.dns.localDomains": "chat.test", ...preferences },
+  });
 }
 
 /** One browser for all tests of a file. */
-export function useBrowser(): () => Browser {
+export function useBrowser(launch = () => launchBrowser()): () => Browser {
   let browser: Browser;
   Deno.test.beforeAll(async () => {
-    browser = await launchBrowser();
+    browser = await launch();
   });
   Deno.test.afterAll(() => browser.close());
   return () => browser;
@@ -47,6 +96,7 @@ export class Visitor implements AsyncDisposable {
       // A server that is away is news for the page, not an error of it.
       if (message.type() !== "error" || message.text().includes("net::ERR")) return;
       if (message.text().includes("Failed to load resource")) return;
+      if (message.text().startsWith("EventSource's response has a MIME type")) return;
       this.errors.push(message.text());
     });
   }
@@ -56,7 +106,11 @@ export class Visitor implements AsyncDisposable {
     url: string,
     options?: BrowserContextOptions,
   ): Promise<Visitor> {
-    const context = await browser.newContext({ locale: "en-GB", ...options });
+    return await Visitor.open(await browser.newContext({ locale: "en-GB", ...options }), url);
+  }
+
+  /** Somebody with a browser that is running. */
+  static async open(context: BrowserContext, url: string): Promise<Visitor> {
     const visitor = new Visitor(await context.newPage());
     await visitor.page.goto(url);
     return visitor;
@@ -74,7 +128,7 @@ export class Visitor implements AsyncDisposable {
   }
 
   get nickname() {
-    return this.page.getByLabel("Nickname");
+    return this.page.getByLabel(/name/);
   }
 
   get log() {
@@ -108,7 +162,7 @@ export class Visitor implements AsyncDisposable {
     await this.page.locator(".connection").getByText(words).waitFor();
   }
 
-  /** What a tab knows of being looked at can't be had in a headless browser; the page is told. */
+  /** A headless browser cannot hide a tab, so the page is told that it is hidden. */
   async look(isVisible: boolean): Promise<void> {
     await this.page.evaluate((state) => {
       Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
@@ -121,16 +175,4 @@ export class Visitor implements AsyncDisposable {
     await this.page.context().close();
     if (this.errors.length > 0) throw new Error(`The page had errors:\n${this.errors.join("\n")}`);
   }
-}
-
-/** Posts to a chat as any other client; returns the message. */
-export async function post(
-  url: string,
-  message: string,
-  nickname = "ben",
-): Promise<{ id: string; nickname: string; message: string; time: string }> {
-  const body = new URLSearchParams({ nickname, message });
-  const response = await fetch(`${url}/chat`, { method: "POST", body });
-  if (!response.ok) throw new Error(await response.text());
-  return await response.json();
 }

@@ -1,8 +1,9 @@
 /** The connection comes back by itself, with everything said meanwhile. */
 
 import { assert, assertEquals } from "@std/assert";
+import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
-import { post, useBrowser, Visitor } from "./browser.ts";
+import { routeWorker, useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
 
 const browser = useBrowser();
@@ -23,7 +24,7 @@ Deno.test("the server is killed and started again while the tab is hidden: all i
   await ann.connection("Reconnecting");
   await ann.connection(/in \d+ s/);
   await ann.send("written during the outage", "ann");
-  await ann.unsent.getByText("Not sent").waitFor();
+  await ann.unsent.getByText("Waiting for the connection").waitFor();
 
   await using again = await ChatProcess.start([...log, "--port", String(chat.port)]);
   await post(again.url, "said meanwhile");
@@ -135,34 +136,28 @@ Deno.test("a gap in what is kept is a line in the conversation", async () => {
   ]);
 });
 
-Deno.test("a tab that gives up a silent worker takes its leave of it", async () => {
+Deno.test("a worker that was slow to start takes over from the tab's own connection", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), "about:blank");
-  await ann.page.route("**/stream_worker.js", (route) =>
-    route.fulfill({
-      contentType: "text/javascript",
-      body: `const heard = new BroadcastChannel("heard");
-        addEventListener("connect", ({ ports: [port] }) => {
-          port.onmessage = ({ data }) => heard.postMessage(data.type);
-        });`,
-    }));
-  await ann.page.addInitScript(() => {
-    const heard: string[] = [];
-    Object.assign(globalThis, { heard });
-    const channel = new BroadcastChannel("heard");
-    channel.onmessage = ({ data }) => heard.push(data);
+  const start = Promise.withResolvers<void>();
+  await routeWorker(ann.page.context(), async (route) => {
+    await start.promise;
+    await route.continue();
   });
   await ann.page.goto(chat.url);
   await ann.connection("1 online");
+  await using tab = await ann.openTab();
+  await tab.connection("2 online");
+  start.resolve();
+  await tab.connection("1 online");
+  await ann.connection("1 online");
   await post(chat.url, "after it");
   await ann.see("after it");
-  assertEquals(
-    await ann.page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard),
-    ["join", "leave"],
-  );
+  await tab.see("after it");
+  assertEquals(await tab.texts, ["after it"]);
 });
 
-Deno.test("what is brought late to a hidden tab, since its first fetch failed, is history", async () => {
+Deno.test("messages that reach a hidden tab late, because its first fetch failed, count as history", async () => {
   await using chat = await ChatProcess.start();
   for (let n = 1; n <= 60; n++) await post(chat.url, `message ${n}`);
   await using ann = await Visitor.arrive(browser(), "about:blank");
@@ -197,7 +192,7 @@ Deno.test("without SharedWorker, or with one that fails, a tab has a stream of i
   await ann.see("hello");
 
   await using ben = await Visitor.arrive(browser(), "about:blank");
-  await ben.page.route("**/stream_worker.js", (route) => route.abort());
+  await routeWorker(ben.page.context(), (route) => route.abort());
   await ben.page.goto(chat.url);
   await ben.connection("2 online");
   await ben.see("hello");

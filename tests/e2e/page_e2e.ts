@@ -1,8 +1,8 @@
 /** The page as a whole: what it loads and who it talks to. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ChatProcess } from "../chat_process.ts";
-import { useBrowser, Visitor } from "./browser.ts";
+import { routeWorker, useBrowser, Visitor } from "./browser.ts";
 
 const browser = useBrowser();
 
@@ -38,7 +38,7 @@ Deno.test("history is painted without waiting for the stream", async () => {
   })).body?.cancel();
   await using ann = await Visitor.arrive(browser(), "about:blank");
   // Neither a stream of the page's own nor the worker's script ever arrives.
-  await ann.page.route("**/stream_worker.js", () => {});
+  await routeWorker(ann.page.context(), () => {});
   await ann.page.goto(chat.url);
   await ann.see("written before");
 });
@@ -56,5 +56,42 @@ Deno.test("the page can be installed", async () => {
   const session = await ann.page.context().newCDPSession(ann.page);
   const { errors, data } = await session.send("Page.getAppManifest");
   assertEquals(errors, []);
-  assertEquals(JSON.parse(data!).name, "Simple Chat");
+  const { name, display, icons } = JSON.parse(data!);
+  assertEquals([name, display], ["Simple Chat", "standalone"]);
+  assertEquals(icons.map(({ purpose }: { purpose: string }) => purpose), ["any", "maskable"]);
+});
+
+Deno.test("what surrounds the page has its colours", async () => {
+  await using chat = await ChatProcess.start();
+  const [manifest, icon] = await Promise.all(
+    ["manifest.webmanifest", "icon.svg"].map(async (file) =>
+      await (await fetch(`${chat.url}/${file}`)).text()
+    ),
+  );
+  const { background_color, theme_color } = JSON.parse(manifest);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await using ann = await Visitor.arrive(browser(), chat.url, { colorScheme });
+    const { header, body, send, theme } = await ann.page.evaluate(() => {
+      const context = new OffscreenCanvas(1, 1).getContext("2d")!;
+      /** As a canvas writes it: #rrggbb. */
+      const hex = (color: string) => {
+        context.fillStyle = color;
+        return context.fillStyle;
+      };
+      const backgroundOf = (selector: string) =>
+        hex(getComputedStyle(document.querySelector(selector)!).backgroundColor);
+      const theme = [...document.querySelectorAll<HTMLMetaElement>("meta[name=theme-color]")]
+        .find(({ media }) => matchMedia(media).matches)!.content;
+      return {
+        header: backgroundOf("header"),
+        body: backgroundOf("body"),
+        send: backgroundOf("form button"),
+        theme: hex(theme),
+      };
+    });
+    assertEquals(theme, header, colorScheme);
+    if (colorScheme === "dark") continue;
+    assertEquals([background_color, theme_color], [body, header]);
+    assertStringIncludes(icon, send);
+  }
 });

@@ -1,8 +1,11 @@
 /** How the conversation looks and moves, and that nothing in it can do harm. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
-import { post, useBrowser, Visitor } from "./browser.ts";
+import { useBrowser, Visitor } from "./browser.ts";
+import { FlakyNetwork } from "./flaky_network.ts";
+import { traceTasks } from "./page_tasks.ts";
 
 const browser = useBrowser();
 const SMALL = { viewport: { width: 600, height: 500 } };
@@ -137,41 +140,6 @@ Deno.test("markup is text, and nothing breaks the layout", async () => {
   assertEquals(new Set(styles), new Set(["hidden", "isolate"]));
 });
 
-Deno.test("every nickname has a stable colour with enough contrast in both schemes", async () => {
-  await using chat = await ChatProcess.start();
-  for (const colorScheme of ["light", "dark"] as const) {
-    await using ann = await Visitor.arrive(browser(), chat.url, { colorScheme });
-    await ann.connection("Live");
-    if (colorScheme === "light") await post(chat.url, "hello", "ben");
-    await ann.see("hello");
-    const { least, hue } = await ann.page.locator(".author").first().evaluate((author) => {
-      const context = document.createElement("canvas").getContext("2d")!;
-      const luminance = (color: string) => {
-        context.fillStyle = color;
-        context.fillRect(0, 0, 1, 1);
-        const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((value) => {
-          const part = value / 255;
-          return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-      };
-      const element = author as HTMLElement;
-      const hue = element.style.getPropertyValue("--hue");
-      const background = luminance(getComputedStyle(document.body).backgroundColor);
-      let least = Infinity;
-      for (let hue = 0; hue < 360; hue++) {
-        element.style.setProperty("--hue", String(hue));
-        const [light, dark] = [luminance(getComputedStyle(element).color), background]
-          .toSorted((a, b) => b - a);
-        least = Math.min(least, (light + 0.05) / (dark + 0.05));
-      }
-      return { least, hue };
-    });
-    assert(least >= 4.5, `${colorScheme}: ${least}`);
-    assertEquals(hue, String((((98 * 31 + 101) * 31 + 110) * 137) % 360));
-  }
-});
-
 Deno.test("the view goes along at the end, and stays where it is when scrolled up", async () => {
   await using chat = await ChatProcess.start();
   await fill(chat.url, 40);
@@ -254,70 +222,284 @@ Deno.test("the page holds a thousand messages, and those cut off come back", asy
   assertNear(await fromEnd(ann), 0);
 });
 
-Deno.test("whoever comes back to the tab sees where they had read to", async () => {
+Deno.test("a link reads as the address that it leads to, whatever is around it", async () => {
   await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await post(chat.url, "\u202ehttps://a.example/moc.knab");
+  await post(chat.url, "שלום https://a.example/b אבג");
+  await ann.log.locator("a").nth(1).waitFor();
+  // Each letter of an address is to the right of the one before.
+  const isInOrder = await ann.log.locator("a").evaluateAll((links) =>
+    links.map((link) => {
+      const text = link.firstChild as Text;
+      const range = document.createRange();
+      const lefts = Array.from(text.data, (_, n) => {
+        range.setStart(text, n);
+        range.setEnd(text, n + 1);
+        return range.getBoundingClientRect().left;
+      });
+      return lefts.every((left, n) => n === 0 || left > lefts[n - 1]);
+    })
+  );
+  assertEquals(isInOrder, [true, true]);
+});
+
+Deno.test("a message of thousands of lines is folded, and unfolds where it is", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
+  await post(chat.url, "not long\n".repeat(12));
+  await post(chat.url, `first${"\n".repeat(3990)}last`);
+  await fill(chat.url, 2);
+  await ann.see("message 2");
+  const height = () =>
+    ann.page.locator(".entry").nth(1).evaluate((entry) => entry.getBoundingClientRect().height);
+  assertEquals(await ann.page.locator(".entry").nth(0).getByRole("button").count(), 0);
+  const folded = await height();
+  assert(folded > 300 && folded < 700, `${folded} px`);
+  const button = ann.page.getByRole("button", { name: "Show all", expanded: false });
+  // At the end, where the view goes along with what comes, it stays for this.
+  await button.scrollIntoViewIfNeeded();
+  const text = ann.page.locator(".entry").nth(1).locator(".text");
+  const before = (await text.boundingBox())!.y;
+  await button.press("Enter");
+  assert(await height() > 90_000);
+  assertNear((await text.boundingBox())!.y, before);
+  // Whoever has read to its end is not left somewhere else.
+  const less = ann.page.getByRole("button", { name: "Show less", expanded: true });
+  await less.scrollIntoViewIfNeeded();
+  const end = (await less.boundingBox())!.y;
+  await less.press("Enter");
+  assertEquals(await height(), folded);
+  assertNear((await button.boundingBox())!.y, end);
+});
+
+Deno.test("what is copied has each text on lines of its own, and who said it and when before it", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url, {
+    timezoneId: "Asia/Tokyo",
+    locale: "en-GB",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const at = (id: string, nickname: string, message: string) => ({
+    id,
+    nickname,
+    message,
+    time: "2026-03-01T05:41:00.000Z",
+  });
+  await ann.page.route(/\/chat(\?|$)/, (route) =>
+    route.fulfill({
+      json: [
+        at("1-1", "ann", "hello"),
+        at("1-2", "ann", "see https://deno.com"),
+        at("1-3", "ben", "two\nlines"),
+      ],
+    }));
+  await ann.page.goto(chat.url);
+  await ann.see("hello");
+  const copy = async (from: [text: number, offset: number], to: [text: number, offset: number]) => {
+    await ann.page.evaluate(([from, to]) => {
+      const texts = document.querySelectorAll(".transcript .text");
+      const ends = [from, to].map(([text, offset]) => [texts[text].firstChild!, offset] as const);
+      getSelection()!.setBaseAndExtent(...ends[0], ...ends[1]);
+    }, [from, to] as const);
+    await ann.page.keyboard.press("Control+c");
+    return await ann.page.evaluate(() => navigator.clipboard.readText());
+  };
+  // The browser's own copying: within a group too, no time runs into a text.
+  assertEquals(
+    (await copy([0, 2], [2, 9])).split(/\n+/),
+    ["llo", "ann,14:41", "see https://deno.com", "ben, 14:41", "two", "lines"],
+  );
+  assertEquals(await copy([0, 1], [0, 4]), "ell");
+});
+
+Deno.test("the topmost message stays where it is when the window is turned or text enlarged", async () => {
+  await using chat = await ChatProcess.start();
+  const sentence = "a sentence that takes more lines the narrower the window is ".repeat(4);
+  for (let n = 1; n <= 40; n++) await post(chat.url, `message ${n}: ${sentence}`);
+  await using ann = await Visitor.arrive(browser(), chat.url, {
+    viewport: { width: 400, height: 800 },
+  });
+  await ann.page.getByText("message 40:").waitFor();
+  await ann.connection("Live");
+  /** The topmost message, and which part of it is above the top of the conversation. */
+  const topmost = () =>
+    ann.log.evaluate((log) => {
+      const { top } = log.getBoundingClientRect();
+      const texts = [...log.querySelectorAll(".text")];
+      const text = texts.find((text) => text.getBoundingClientRect().bottom > top)!;
+      const box = text.getBoundingClientRect();
+      return [text.textContent!.split(":")[0], (top - box.top) / box.height] as const;
+    });
+  /** Scrolls until so much of it is. */
+  const scrollInto = (part: number) =>
+    ann.log.evaluate((log, part) => {
+      const text = [...log.querySelectorAll(".text")].at(-20)!;
+      const { top, height } = text.getBoundingClientRect();
+      log.scrollTop += top - log.getBoundingClientRect().top + part * height;
+      return new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+    }, part);
+  const changes: [string, () => Promise<void>][] = [
+    ["turned", () => ann.page.setViewportSize({ width: 800, height: 400 })],
+    ["back", () => ann.page.setViewportSize({ width: 400, height: 800 })],
+    [
+      "enlarged",
+      () => ann.page.evaluate(() => void (document.documentElement.style.fontSize = "150%")),
+    ],
+    [
+      "reduced",
+      () => ann.page.evaluate(() => void (document.documentElement.style.fontSize = "")),
+    ],
+  ];
+  for (const part of [0, 0.4, 0.8]) {
+    await scrollInto(part);
+    const [message] = await topmost();
+    for (const [name, change] of changes) {
+      await change();
+      // Painted, and whatever scrolls because of it has scrolled.
+      await ann.page.evaluate(() =>
+        new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+      );
+      const [now, above] = await topmost();
+      assertEquals(now, message, `${name}, ${part} above`);
+      assert(Math.abs(above - part) < 0.05, `${name}: ${above} is above, not ${part}`);
+    }
+  }
+});
+
+Deno.test("older messages that can't be loaded are loaded when the connection is back, or at a click", async () => {
+  await using chat = await ChatProcess.start();
+  await fill(chat.url, 160);
+  await using network = new FlakyNetwork(chat.port);
+  await using ann = await Visitor.arrive(browser(), network.url, SMALL);
+  await ann.see("message 160");
+  await ann.connection("Live");
+  network.cut();
+  await ann.connection("Reconnecting");
+  await scrollTo(ann, 0);
+  await ann.page.getByRole("button", { name: "Older messages could not be loaded." }).waitFor();
+  network.mend();
+  await ann.see("message 61");
+
+  // And while the stream is as it should be.
+  const answer = Promise.withResolvers<void>();
+  let isRefused = true;
+  await ann.page.route(/before=/, async (route) => {
+    if (isRefused) return route.abort();
+    await answer.promise;
+    await route.continue();
+  });
+  await scrollTo(ann, 0);
+  const button = ann.page.getByRole("button", { name: "Older messages could not be loaded." });
+  await button.waitFor();
+  isRefused = false;
+  await button.click();
+  await ann.page.getByRole("button", { name: "Loading older messages…" }).waitFor();
+  answer.resolve();
+  await ann.see("message 11");
+  await ann.page.unrouteAll();
+  await scrollTo(ann, 0);
+  await ann.see("message 1");
+  assert(await ann.page.locator(".older").isHidden());
+});
+
+Deno.test("the newest messages come also if older ones are loading when they are asked for", async () => {
+  await using chat = await ChatProcess.start();
+  await fill(chat.url, 1100);
+  await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
+  await ann.see("message 1100");
+  await ann.connection("Live");
+  // Up, until the newest are cut off.
+  while ((await ann.texts).includes("message 1100")) {
+    await scrollTo(ann, 0);
+    await ann.page.waitForFunction(() => document.querySelector("[aria-busy=false]"));
+  }
+  const answer = Promise.withResolvers<void>();
+  await ann.page.route(/before=/, async (route) => {
+    await answer.promise;
+    await route.continue();
+  });
+  await scrollTo(ann, 0);
+  await ann.page.getByRole("button", { name: "Loading older messages…" }).waitFor();
+  await ann.page.locator(".newer").click();
+  answer.resolve();
+  await ann.see("message 1100");
+  assertNear(await fromEnd(ann), 0);
+});
+
+Deno.test("a gap is a line before what came after it, also in a tab that catches up late", async () => {
+  await using chat = await ChatProcess.start(["--keep", "5"]);
   await using ann = await Visitor.arrive(browser(), chat.url);
   await ann.connection("Live");
   await post(chat.url, "seen");
   await ann.see("seen");
-  await ann.look(false);
-  await post(chat.url, "missed one");
-  await post(chat.url, "missed two");
-  await ann.see("missed two");
-  assertEquals(await ann.page.title(), "(2) Simple Chat");
-  await ann.look(true);
-  assertEquals(await ann.page.title(), "Simple Chat");
-  assertEquals(
-    await ann.page.locator(".transcript > *").allInnerTexts().then((lines) =>
-      lines.map((line) => line.match(/seen|missed \w+|New since you left/)?.[0])
-    ),
-    ["seen", "New since you left", "missed one", "missed two"],
+  const other = await ann.openTab();
+  await other.connection("Live");
+  await ann.page.evaluate(() =>
+    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }))
   );
+  for (let n = 1; n <= 2000; n++) await post(chat.url, `missed ${n}`);
+  await other.see("missed 2000");
+  // What it missed takes a while, and meanwhile more comes through the stream.
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  await ann.page.route(/since=/, async (route) => {
+    const response = await route.fetch();
+    asked.resolve();
+    await answer.promise;
+    await route.fulfill({ response });
+  });
+  await ann.page.evaluate(() =>
+    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))
+  );
+  await asked.promise;
+  await post(chat.url, "newer");
+  await ann.see("newer");
+  answer.resolve();
+  await ann.see("missed 2000");
+  const lines = await ann.page.locator(".transcript > :not(.mark)").allInnerTexts();
+  assertEquals(lines[1], "1,995 messages are no longer kept");
+  assertEquals(await ann.texts, [
+    "seen",
+    ...[1996, 1997, 1998, 1999, 2000].map((n) => `missed ${n}`),
+    "newer",
+  ]);
 });
 
-Deno.test("a notification and a sound come when hidden, and only if asked for", async () => {
+Deno.test("links made to take long do not stop the page, neither do a thousand messages", async () => {
   await using chat = await ChatProcess.start();
-  await using ann = await Visitor.arrive(browser(), "about:blank", {
-    permissions: ["notifications"],
+  for (let n = 0; n < 49; n++) await post(chat.url, `https://x/${")]}".repeat(1326)}`);
+  await post(chat.url, "last");
+  await using network = new FlakyNetwork(chat.port);
+  await using ann = await Visitor.arrive(browser(), "about:blank");
+  const atLoad = await traceTasks(browser(), ann.page, async () => {
+    await ann.page.goto(network.url);
+    await ann.see("last");
+    await ann.connection("Live");
   });
-  await ann.page.addInitScript(() => {
-    const calls: string[] = [];
-    Object.assign(globalThis, { calls });
-    class FakeNotification extends EventTarget {
-      static permission = "granted";
-      static requestPermission() {
-        calls.push("asked");
-      }
-      constructor(title: string, { body }: { body: string }) {
-        super();
-        calls.push(`${title}: ${body}`);
-      }
-    }
-    const start = OscillatorNode.prototype.start;
-    OscillatorNode.prototype.start = function (...args) {
-      calls.push("sound");
-      start.apply(this, args);
-    };
-    Object.assign(globalThis, { Notification: FakeNotification });
+  assert(Math.max(...atLoad.own) < 100, `${atLoad.own.filter((ms) => ms > 20)} ms`);
+
+  network.cut();
+  await ann.connection("Reconnecting");
+  await fill(chat.url, 1000);
+  network.mend();
+  const whileTyping = await traceTasks(browser(), ann.page, async () => {
+    const typing = ann.message.pressSequentially("x".repeat(200), { delay: 10 });
+    await ann.see("message 1000");
+    await typing;
   });
-  const calls = () => ann.page.evaluate(() => (globalThis as unknown as { calls: string[] }).calls);
-  await ann.page.goto(chat.url);
-  await ann.connection("Live");
-  await ann.look(false);
-  await post(chat.url, "unasked");
-  await ann.see("unasked");
-  assertEquals(await calls(), []);
-  await ann.look(true);
-  await ann.page.getByRole("button", { name: "Notify" }).click();
-  await post(chat.url, "visible");
-  await ann.see("visible");
-  assertEquals(await calls(), ["asked"]);
-  await ann.look(false);
-  await post(chat.url, "hidden");
-  await ann.see("hidden");
-  assertEquals(await calls(), ["asked", "sound", "ben: hidden"]);
-  await ann.page.getByRole("button", { name: "Notify", pressed: true }).click();
-  await post(chat.url, "off again");
-  await ann.see("off again");
-  assertEquals((await calls()).length, 3);
+  assert(Math.max(...whileTyping.own) < 50, `${whileTyping.own.filter((ms) => ms > 20)} ms`);
+});
+
+Deno.test("both fields take the direction of what is typed, and no name is translated", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  await ann.nickname.fill("ליאור");
+  await ann.message.fill("שלום");
+  for (const field of [ann.nickname, ann.message]) {
+    assertEquals(await field.evaluate((field) => getComputedStyle(field).direction), "rtl");
+  }
+  await ann.message.press("Enter");
+  await ann.see("שלום");
+  assertEquals(await ann.page.locator(".author").first().getAttribute("translate"), "no");
 });

@@ -4,13 +4,21 @@
  */
 
 import type { BrowserContextOptions } from "playwright-core";
+import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
-import { launchBrowser, post, Visitor } from "./browser.ts";
+import { launchBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
 
 const FOLDER = new URL("../../docs/screenshots/", import.meta.url);
 const WIDE = { viewport: { width: 1000, height: 680 } };
-const PHONE = { viewport: { width: 360, height: 700 }, deviceScaleFactor: 2, hasTouch: true };
+const PHONE = {
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 2,
+  hasTouch: true,
+  isMobile: true,
+};
+/** 1280 × 1024 at 400 %. */
+const ENLARGED = { viewport: { width: 320, height: 256 }, deviceScaleFactor: 2 };
 
 const CONVERSATION = [
   ["ben", "Good morning! Is everybody in?"],
@@ -40,9 +48,15 @@ async function picture(
   await ann.page.screenshot({ path: new URL(`${name}.png`, FOLDER).pathname });
 }
 
+/** With the button: on a touch screen Enter breaks the line. */
+async function send(ann: Visitor, message: string): Promise<void> {
+  await ann.message.fill(message);
+  await ann.page.getByRole("button", { name: "Send" }).click();
+}
+
 async function converse(ann: Visitor, url: string): Promise<void> {
   for (const [nickname, message] of CONVERSATION) {
-    if (nickname === "ann") await ann.send(message);
+    if (nickname === "ann") await send(ann, message);
     else await post(url, message, nickname);
     await ann.see(message);
   }
@@ -53,17 +67,32 @@ await picture("empty", WIDE, (ann) => ann.page.getByText("No messages yet").wait
 await picture("busy", WIDE, (ann, _network, url) => converse(ann, url));
 await picture("dark", { ...WIDE, colorScheme: "dark" }, (ann, _network, url) => converse(ann, url));
 await picture("phone", PHONE, (ann, _network, url) => converse(ann, url));
-await picture("reconnecting", WIDE, async (ann, network, url) => {
+await picture("enlarged", ENLARGED, (ann, _network, url) => converse(ann, url));
+await picture(
+  "forced_colors",
+  { ...WIDE, colorScheme: "dark", forcedColors: "active" },
+  (ann, _network, url) => converse(ann, url),
+);
+await picture("folded", WIDE, async (ann, _network, url) => {
   await converse(ann, url);
-  network.cut();
-  await ann.connection(/in \d+ s/);
+  const lines = Array.from({ length: 60 }, (_, n) => `${n + 1}: a line of what somebody pasted`);
+  await post(url, lines.join("\n"), "Dmitri");
+  await ann.page.getByRole("button", { name: "Show all" }).waitFor();
 });
 await picture("not_sent", WIDE, async (ann, network, url) => {
   await converse(ann, url);
-  network.cut();
-  await ann.connection("Reconnecting");
-  await ann.send("And what I write meanwhile?");
+  await ann.page.route("**/chat", (route) =>
+    route.fulfill({
+      status: 403,
+      contentType: "application/problem+json",
+      body: JSON.stringify({ detail: "You may not write until 15:30." }),
+    }), { times: 1 });
+  await send(ann, "What the server refuses stays here.");
   await ann.unsent.getByText("Not sent").waitFor();
+  network.cut();
+  await ann.connection(/in \d+ s/);
+  await send(ann, "And what I write meanwhile?");
+  await ann.unsent.getByText("Waiting for the connection").waitFor();
 });
 await picture("gap", WIDE, async (ann, network, url) => {
   await converse(ann, url);
