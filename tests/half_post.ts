@@ -1,3 +1,5 @@
+import { sendRaw } from "./raw_stream.ts";
+
 /** A post of which only a part was sent; disposing of it hangs up. */
 export class HalfPost implements Disposable {
   readonly #connection: Deno.TcpConn;
@@ -11,11 +13,9 @@ export class HalfPost implements Disposable {
   /** Sends all but the message's last character. */
   static async begin(port: number, message: string): Promise<HalfPost> {
     const body = `message=${message}`;
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     const text = "POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: " + body.length +
       "\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n" + body.slice(0, -1);
-    await connection.write(new TextEncoder().encode(text));
-    return new HalfPost(connection, body.slice(-1));
+    return new HalfPost(await sendRaw(port, text), body.slice(-1));
   }
 
   /** Sends the rest; returns the status of the response. */

@@ -7,19 +7,29 @@ const HEAD_BYTES = 256;
 
 const latin1 = new TextDecoder("latin1");
 
+/** Connects and sends a text as it is. */
+export async function sendRaw(port: number, text: string): Promise<Deno.TcpConn> {
+  const connection = await Deno.connect({ hostname: HOSTNAME, port });
+  try {
+    await connection.write(new TextEncoder().encode(text));
+    return connection;
+  } catch (error) {
+    // The server has gone in between.
+    connection.close();
+    throw error;
+  }
+}
+
 /** Sends a GET request and reads nothing of the response. */
 export async function sendGet(
   port: number,
   path: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Deno.TcpConn> {
-  const connection = await Deno.connect({ hostname: HOSTNAME, port });
   const lines = Object.entries({ host: HOSTNAME, ...headers }).map(([name, value]) =>
     `${name}: ${value}\r\n`
   );
-  const request = new TextEncoder().encode(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
-  await connection.write(request);
-  return connection;
+  return await sendRaw(port, `GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
 }
 
 /** A response in chunked transfer coding, whose body is text; disposing of it hangs up. */
@@ -50,15 +60,19 @@ export class RawResponse implements Disposable {
    */
   static async get(...[port, path, headers]: Parameters<typeof sendGet>): Promise<RawResponse> {
     const response = new RawResponse(await sendGet(port, path, headers));
-    while (response.#isHead) {
-      const text = await response.read(HEAD_BYTES);
-      if (text === undefined) {
-        response[Symbol.dispose]();
-        throw new Deno.errors.UnexpectedEof("The connection ended before the response's head");
+    try {
+      while (response.#isHead) {
+        const text = await response.read(HEAD_BYTES);
+        if (text === undefined) {
+          throw new Deno.errors.UnexpectedEof("The connection ended before the response's head");
+        }
+        response.#first = text;
       }
-      response.#first = text;
+      return response;
+    } catch (error) {
+      response[Symbol.dispose]();
+      throw error;
     }
-    return response;
   }
 
   /** How the body ended, once it has: `broken` if the connection ended first. */
