@@ -58,7 +58,7 @@ Deno.test("the page can be installed", async () => {
   assertEquals(errors, []);
   const { name, display, icons } = JSON.parse(data!);
   assertEquals([name, display], ["Simple Chat", "standalone"]);
-  assertEquals(icons.map(({ purpose }: { purpose: string }) => purpose), ["any", "maskable"]);
+  assertEquals(icons.map(({ purpose }: { purpose: string }) => purpose), ["any maskable"]);
 });
 
 Deno.test("what surrounds the page has its colours", async () => {

@@ -26,7 +26,7 @@ export const CHROMIUM: Engine = {
 
 export const FIREFOX: Engine = {
   name: "Firefox",
-  manyTabs: 20,
+  manyTabs: 8,
   lacks: {},
 
   async start() {
