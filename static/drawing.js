@@ -11,7 +11,7 @@ import { continues, hueOf, isSameDay, splitLinks } from "./message.js";
 
 /** More than the twenty that stay, lest a button hide the last one. */
 const MAX_LINES = 24;
-/** With neither so many characters nor so many lines a text is not long anywhere. */
+/** A text with fewer of both is not long anywhere. */
 const SHORT = { characters: 300, lines: 10 };
 
 /** More at a time would be felt by somebody who types. */

@@ -7,7 +7,7 @@
 
 /** Colours for names in the style sheet. */
 const HUES = 8;
-/** Messages of one person that follow each other this closely are one group. */
+/** Messages of one person this close together are one group. */
 const GROUP_MS = 5 * 60_000;
 
 /**

@@ -29,7 +29,7 @@ import { CHAT, forget, keep, keysOf, LOG, onKeptElsewhere, recall, ROOM } from "
 
 const FIRST_DELAY_MS = 2000;
 const MAX_DELAY_MS = 30_000;
-/** Where tabs can't take turns, a tab has this long to send what was written in it. */
+/** Where tabs can't take turns, each has this long to send its own. */
 const TURN_MS = 15_000;
 /** After this the talk may have moved on: the person decides. */
 const MAX_AGE_MS = 24 * 60 * 60_000;

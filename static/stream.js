@@ -11,7 +11,7 @@ import { SharedConnection } from "./connection.js";
 import { fetchMessages } from "./requests.js";
 import { CHAT, ROOM, WORKER } from "./page.js";
 
-/** A worker that is silent this long is slow, or has failed. */
+/** A worker silent for this long is slow or dead. */
 const WORKER_ANSWERS_MS = 4000;
 const CATCH_UP_AGAIN_MS = 5000;
 const heartbeatMs = Number(document.documentElement.dataset.heartbeat) * 1000;

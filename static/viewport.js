@@ -7,7 +7,7 @@
 import { fetchMessages, PAGE_SIZE } from "./requests.js";
 import { CHAT, find, write } from "./page.js";
 
-/** This close to the end the reader counts as at the end. */
+/** This close to the end is at the end. */
 const END_PX = 48;
 /** This close to either end, more messages are fetched. */
 const NEAR_PX = 300;
