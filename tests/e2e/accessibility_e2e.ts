@@ -317,12 +317,7 @@ Deno.test("states differ in more than colour, also where colours are forced", as
     });
   await ann.send("sent", "ann");
   await ann.see("sent");
-  await ann.page.route("**/chat", (route) =>
-    route.fulfill({
-      status: 403,
-      contentType: "application/problem+json",
-      body: JSON.stringify({ status: 403, detail: "You may not write until 15:30." }),
-    }), { times: 1 });
+  await ann.refuseNextPost(403, "You may not write until 15:30.");
   await ann.send("refused");
   await ann.unsent.getByText("Not sent. You may not write until 15:30.").waitFor();
   network.cut();

@@ -79,12 +79,7 @@ export async function assertNoViolations(
   await check("name refused at its field");
   await ann.nickname.fill("ann");
 
-  await page.route("**/chat", (route) =>
-    route.fulfill({
-      status: 403,
-      contentType: "application/problem+json",
-      body: JSON.stringify({ status: 403, detail: "You may not write until 15:30." }),
-    }), { times: 1 });
+  await ann.refuseNextPost(403, "You may not write until 15:30.");
   await ann.send("refused");
   await ann.unsent.getByText("You may not write until 15:30.").waitFor();
   await check("not sent");

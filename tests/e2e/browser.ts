@@ -152,6 +152,24 @@ export class Visitor implements AsyncDisposable {
     await this.message.press("Enter");
   }
 
+  /** Has the next post refused, as the chat would do it. */
+  async refuseNextPost(
+    status: number,
+    detail: string,
+    headers: Record<string, string> = {},
+  ): Promise<void> {
+    let hasRefused = false;
+    await this.page.route("**/chat", (route) => {
+      if (route.request().method() !== "POST" || hasRefused) return route.continue();
+      hasRefused = true;
+      return route.fulfill({
+        status,
+        headers: { "content-type": "application/problem+json", ...headers },
+        body: JSON.stringify({ status, detail }),
+      });
+    });
+  }
+
   /** Waits for a message that the server has. */
   async see(text: string): Promise<void> {
     await this.page.locator(".transcript").getByText(text, { exact: true }).waitFor();

@@ -81,12 +81,7 @@ await picture("folded", WIDE, async (ann, _network, url) => {
 });
 await picture("not_sent", WIDE, async (ann, network, url) => {
   await converse(ann, url);
-  await ann.page.route("**/chat", (route) =>
-    route.fulfill({
-      status: 403,
-      contentType: "application/problem+json",
-      body: JSON.stringify({ detail: "You may not write until 15:30." }),
-    }), { times: 1 });
+  await ann.refuseNextPost(403, "You may not write until 15:30.");
   await send(ann, "What the server refuses stays here.");
   await ann.unsent.getByText("Not sent").waitFor();
   network.cut();

@@ -303,15 +303,7 @@ Deno.test("what the server refuses comes back to the form, with the reason at th
 Deno.test("429 says when the message goes on, and it does", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  let refused = 0;
-  await ann.page.route("**/chat", (route) => {
-    if (route.request().method() !== "POST" || refused++ > 0) return route.continue();
-    return route.fulfill({
-      status: 429,
-      headers: { "retry-after": "2", "content-type": "application/problem+json" },
-      body: JSON.stringify({ status: 429, detail: "You are writing too fast." }),
-    });
-  });
+  await ann.refuseNextPost(429, "You are writing too fast.", { "retry-after": "2" });
   await ann.send("quick", "ann");
   await ann.unsent.getByText(/You are writing too fast. Sending again in [12] s./).waitFor();
   await ann.see("quick");
@@ -320,15 +312,7 @@ Deno.test("429 says when the message goes on, and it does", async () => {
 Deno.test("a message that the server failed at is sent again, before the next", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  let refused = 0;
-  await ann.page.route("**/chat", (route) => {
-    if (route.request().method() !== "POST" || refused++ > 0) return route.continue();
-    return route.fulfill({
-      status: 500,
-      headers: { "content-type": "application/problem+json" },
-      body: JSON.stringify({ detail: "The server failed." }),
-    });
-  });
+  await ann.refuseNextPost(500, "The server failed.");
   await ann.send("first", "ann");
   await ann.unsent.getByText("The server failed.").waitFor();
   await ann.send("second");
@@ -339,15 +323,7 @@ Deno.test("a message that the server failed at is sent again, before the next", 
 Deno.test("a message that the server refuses stays, says why, and does not hold up the next", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  let refused = 0;
-  await ann.page.route("**/chat", (route) => {
-    if (route.request().method() !== "POST" || refused++ > 0) return route.continue();
-    return route.fulfill({
-      status: 403,
-      headers: { "content-type": "application/problem+json" },
-      body: JSON.stringify({ detail: "You may not write here." }),
-    });
-  });
+  await ann.refuseNextPost(403, "You may not write here.");
   await ann.send("first", "ann");
   await ann.unsent.getByText("You may not write here.").waitFor();
   await ann.send("second");
