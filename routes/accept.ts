@@ -26,7 +26,8 @@ export function wantsJson(request: Request): boolean {
 export function isNavigation(request: Request): boolean {
   const mode = request.headers.get("sec-fetch-mode");
   if (mode) return mode === "navigate";
-  if (URL.parse(request.url)?.searchParams.has("html")) return true;
+  // Most have no parameters: programs that post need no address parsed once more.
+  if (request.url.includes("?") && URL.parse(request.url)?.searchParams.has("html")) return true;
   if (request.headers.get("upgrade-insecure-requests") === "1") return true;
   return prefers(request, "text/html", "application/json") &&
     (request.headers.has("accept-language") || acceptOf(request).includes("application/xhtml+xml"));
