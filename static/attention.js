@@ -248,7 +248,7 @@ export class Tabs {
       if (this.isFront) this.#announce(this.unread);
     } else if (said === "gone") {
       this.#announce(this.unread);
-    } else if ((this.isFront || !this.#isAway) && this.#outranks(said)) {
+    } else if ((this.isFront || (said.isAway && !this.#isAway)) && this.#outranks(said)) {
       this.#announce(this.#isAway ? Math.max(this.unread, said.unread) : 0);
     } else {
       this.#front = said;

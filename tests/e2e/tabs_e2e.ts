@@ -48,6 +48,30 @@ Deno.test("eight tabs without a shared worker do not use up all connections", as
   for (const tab of tabs) assertEquals(tab.errors, []);
 });
 
+Deno.test("tabs that all take themselves for the one that is looked at agree in a few words", async () => {
+  await using chat = await ChatProcess.start();
+  await using ann = await Visitor.arrive(browser(), chat.url);
+  const tabs = [ann];
+  // A browser that is driven says of every tab that it has the focus.
+  while (tabs.length < 8) tabs.push(await ann.openTab());
+  const words = await ann.page.evaluateHandle(() => {
+    const heard: unknown[] = [];
+    const channel = new BroadcastChannel("chat /chat");
+    channel.onmessage = ({ data }) => heard.push(data);
+    return { heard, channel };
+  });
+  for (const tab of tabs) await tab.look(false);
+  for (const tab of tabs) await tab.look(true);
+  await post(chat.url, "read by somebody");
+  for (const tab of tabs) await tab.see("read by somebody");
+  const heard = await words.evaluate(({ heard, channel }) => {
+    channel.close();
+    return heard.length;
+  });
+  assert(heard > 0 && heard <= 6 * tabs.length, `${heard} words`);
+  for (const tab of tabs) assertEquals(tab.errors, []);
+});
+
 Deno.test("closing the tab that opened the stream loses nothing in the others", async () => {
   await using chat = await ChatProcess.start();
   const first = await Visitor.arrive(browser(), chat.url);
