@@ -16,6 +16,7 @@ export class Viewport {
   #log = find("[role=log]", HTMLElement);
   #transcript;
   #isAtEnd = true;
+  #height = 0;
   /**
    * What stays put, `top` below the top of the view; what of it is above that grows with it.
    * @type {{ element: Element, top: number, height?: number }=}
@@ -25,7 +26,9 @@ export class Viewport {
   constructor(/** @type {Transcript} */ transcript) {
     this.#transcript = transcript;
     this.#log.addEventListener("scroll", () => {
-      this.#look();
+      // Whatever gets shorter scrolls by itself.
+      if (this.#log.scrollHeight === this.#height) this.#look();
+      else this.#settle();
       transcript.onScroll();
     }, { passive: true });
     // A keyboard opens, text is enlarged.
@@ -96,6 +99,7 @@ export class Viewport {
       const growth = top < 0 && height ? element.getBoundingClientRect().height / height : 1;
       this.#log.scrollTop += this.#topOf(element) - top * growth;
     }
+    this.#height = this.#log.scrollHeight;
   }
 
   #topOf(/** @type {Element} */ element) {
