@@ -68,11 +68,11 @@ Deno.test("everything can be reached and done by keyboard, with visible focus an
       }),
     );
   }
+  assert(names.delete("Notify") || names.delete("Sound"));
   assertEquals([...names].toSorted(), [
     "Conversation",
     "Discard",
     "Message",
-    "Notify",
     "Send",
     "Try again",
     "Your name",
@@ -149,7 +149,7 @@ Deno.test("nothing is cut off at 320 pixels, nor at 200% of the text size", asyn
       }).map((element) => element.className || element.tagName)
     );
     assertEquals(wide, [], size);
-    for (const name of ["Send", "Notify"]) {
+    for (const name of ["Send", /Notify|Sound/]) {
       await ann.page.getByRole("button", { name }).scrollIntoViewIfNeeded();
     }
     assert(await ann.page.getByRole("button", { name: "Send" }).isVisible());

@@ -29,10 +29,13 @@ const ARGS = [
   "--host-resolver-rules=MAP chat.test 127.0.0.1",
 ];
 
-/** The Chromium that CHROMIUM names, else the system's. */
-function chromiumOptions(args: string[]): LaunchOptions {
+/** Chromium, and the same without windows: most of what a test takes are those. */
+const [CHROMIUM, CHROMIUM_SHELL] = ["chromium", "chromium-headless-shell"]
+  .map((name) => Deno.env.get("CHROMIUM") || `/usr/bin/${name}`);
+
+function chromiumOptions(executablePath: string, args: string[] = []): LaunchOptions {
   return {
-    executablePath: Deno.env.get("CHROMIUM") || "/usr/bin/chromium",
+    executablePath,
     args: [...ARGS, ...args],
     // As people have it: pages that were left are kept for going back.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
@@ -52,8 +55,13 @@ export async function routeWorker(
 }
 
 /** Starts Chromium; `await using` closes it. */
-export function launchBrowser(args: string[] = []): Promise<Browser> {
-  return chromium.launch(chromiumOptions(args));
+export function launchBrowser(args?: string[]): Promise<Browser> {
+  return chromium.launch(chromiumOptions(CHROMIUM, args));
+}
+
+/** Starts a Chromium that keeps no pages for going back, and asks nobody for permission. */
+export function launchShell(): Promise<Browser> {
+  return chromium.launch(chromiumOptions(CHROMIUM_SHELL));
 }
 
 /** A Chromium whose user has forbidden all sites to keep anything, in that folder. */
@@ -61,7 +69,7 @@ export async function launchForgetfulBrowser(folder: string): Promise<BrowserCon
   await Deno.mkdir(`${folder}/Default`);
   const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
   await Deno.writeTextFile(`${folder}/Default/Preferences`, JSON.stringify(preferences));
-  return await chromium.launchPersistentContext(folder, chromiumOptions([]));
+  return await chromium.launchPersistentContext(folder, chromiumOptions(CHROMIUM));
 }
 
 /** Starts the system's Firefox, with preferences as in about:config. */
@@ -76,10 +84,10 @@ export function launchFirefox(
 }
 
 /** One browser for all tests of a file. */
-export function useBrowser(launch = () => launchBrowser()): () => Browser {
+export function useBrowser(): () => Browser {
   let browser: Browser;
   Deno.test.beforeAll(async () => {
-    browser = await launch();
+    browser = await launchShell();
   });
   Deno.test.afterAll(() => browser.close());
   return () => browser;

@@ -203,9 +203,9 @@ Deno.test("writing takes one row: Send is as high as the box, and stays at its f
 
 Deno.test("a message stays where it is when the server has it", async () => {
   await using chat = await ChatProcess.start();
+  await post(chat.url, "hello");
   for (const size of [WIDE, PHONE]) {
     await using ann = await Visitor.arrive(browser(), chat.url, size);
-    await post(chat.url, "hello");
     await ann.see("hello");
     await ann.nickname.fill("ann");
     // The first of a group has a line for the time, those after it have none.
