@@ -7,6 +7,7 @@
 import { compareIds } from "./chat_message.ts";
 import type { LogEntry, MessageLog } from "./message_log/message_log.ts";
 import { Presence } from "./reader/presence.ts";
+import { type FanOut, FanOutTurns } from "./reader/fan_out_turns.ts";
 import type { Reader, ReaderHub } from "./reader/reader.ts";
 import { messageFrames, retryFrame } from "./reader/sse_frame.ts";
 
@@ -16,6 +17,8 @@ export interface ChatHubOptions {
   readonly log: Pick<MessageLog, "subscribe">;
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
+  /** What it shares the turns of the event loop with. @default {new FanOutTurns()} */
+  readonly turns?: FanOutTurns;
 }
 
 /** The shortest reconnect delay. */
@@ -25,14 +28,6 @@ const RETRY_STEPS = 2001;
 /** Coprime to RETRY_STEPS and close to RETRY_STEPS / φ: successive readers get delays far apart. */
 const RETRY_STRIDE = 1237;
 /**
- * A fan-out reaches this many readers in one turn of the event loop. Deno writes
- * to about that many sockets (tokio's 61 tasks) before it runs JavaScript again, so
- * each slice is sent when the next is due, and the posts that have come meanwhile
- * are answered and gathered in between. Were all readers served in one turn, a
- * post would wait for a thousand writes, and each would cost a fan-out.
- */
-const SLICE = 64;
-/**
  * A chunk has no more than this many characters of JSON, unless its only message is
  * longer: it is what a reader may be given beyond the room it has.
  */
@@ -41,6 +36,7 @@ const MAX_CHUNK_LENGTH = 256 * 1024;
 const MAX_PENDING_LENGTH = 4 * 1024 * 1024;
 /** Before every message: nothing has been published yet. */
 const BEFORE_ALL = "0-0";
+const ENCODER = new TextEncoder();
 
 /**
  * All readers of one log.
@@ -64,18 +60,18 @@ const BEFORE_ALL = "0-0";
  * @example
  * ```ts
  * import { assertStringIncludes } from "@std/assert";
- * import { openMessageLog } from "./message_log/open.ts";
+ * import { openMessageStore } from "./message_log/open.ts";
  * import { Room } from "./room.ts";
  *
- * const log = await openMessageLog("memory:", { keep: 100 });
- * await using room = new Room(log, { heartbeatMs: 15_000 });
+ * await using store = await openMessageStore("memory:", { keep: 100 });
+ * await using room = new Room(await store.openLog(""), { heartbeatMs: 15_000 });
  * const stream = room.read({ latest: 50 });
  * const frames = stream.pipeThrough(new TextDecoderStream()).getReader();
  * assertStringIncludes((await frames.read()).value!, "retry: ");
  * ```
  */
-export class ChatHub implements ReaderHub, Disposable {
-  readonly #encoder = new TextEncoder();
+export class ChatHub implements ReaderHub, FanOut, Disposable {
+  readonly #turns: FanOutTurns;
   readonly #presence: Presence;
   readonly #subscription: Disposable;
   readonly #catchingUp = new Set<Reader>();
@@ -92,16 +88,15 @@ export class ChatHub implements ReaderHub, Disposable {
   #chunkCursor: string | undefined;
   /** The readers that the chunk has not been sent to yet. */
   #remaining: Iterator<Reader, unknown> | undefined;
-  /** Runs while a fan-out is in progress, or about to begin. */
-  #turn: ReturnType<typeof setImmediate> | undefined;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #isClosed = false;
 
-  constructor({ log, heartbeatMs }: ChatHubOptions) {
+  constructor({ log, heartbeatMs, turns = new FanOutTurns() }: ChatHubOptions) {
+    this.#turns = turns;
     this.#presence = new Presence({
       heartbeatMs,
       onHeartbeat: () => this.#cutIdle(),
-      onDue: () => this.#fanOutSoon(),
+      onDue: () => this.#turns.add(this),
     });
     this.#subscription = log.subscribe((batch) => this.#publish(batch));
   }
@@ -122,7 +117,7 @@ export class ChatHub implements ReaderHub, Disposable {
     if (compareIds(reader.cursor!, this.#published) < 0) return false;
     this.#catchingUp.delete(reader);
     this.#arriving.add(reader);
-    reader.send(this.#encoder.encode(this.#presence.greet()));
+    reader.send(ENCODER.encode(this.#presence.greet()));
     return true;
   }
 
@@ -139,10 +134,7 @@ export class ChatHub implements ReaderHub, Disposable {
   close(): void {
     this.#isClosed = true;
     this.#subscription[Symbol.dispose]();
-    while (this.#turn !== undefined) {
-      clearImmediate(this.#turn);
-      this.#advance(Infinity);
-    }
+    while (this.#turns.remove(this)) this.advance(Infinity);
     this.#presence[Symbol.dispose]();
     for (const reader of this.#all()) this.sendAway(reader);
   }
@@ -156,18 +148,12 @@ export class ChatHub implements ReaderHub, Disposable {
       this.#pending.push(entry);
       this.#pendingLength += entry.json.length;
     }
-    this.#fanOutSoon();
+    if (batch.length > 0) this.#turns.add(this);
   }
 
-  /** A turn later, when the posts that brought the messages have been answered. */
-  #fanOutSoon(): void {
-    this.#turn ??= setImmediate(() => this.#advance(SLICE));
-  }
-
-  /** Continues the fan-out in progress, or begins one, for at most `count` readers. */
-  #advance(count: number): void {
-    this.#turn = undefined;
+  advance(max: number): number {
     this.#remaining ??= this.#begin();
+    let count = max;
     for (; count > 0; count--) {
       const { done, value: reader } = this.#remaining.next();
       if (done) {
@@ -176,7 +162,8 @@ export class ChatHub implements ReaderHub, Disposable {
       }
       if (!this.#chunk || !reader.offer(this.#chunk, this.#chunkCursor)) this.#fallBehind(reader);
     }
-    if (this.#remaining || this.#pending.length > 0 || this.#presence.isDue) this.#fanOutSoon();
+    if (this.#remaining || this.#pending.length > 0 || this.#presence.isDue) this.#turns.add(this);
+    return max - count;
   }
 
   /** Encodes the next chunk; returns the readers to send it to. */
@@ -184,7 +171,7 @@ export class ChatHub implements ReaderHub, Disposable {
     if (this.#pendingLength > MAX_PENDING_LENGTH) return this.#beginOverflow();
     const entries = this.#takePending();
     const events = this.#presence.take();
-    this.#chunk = this.#encoder.encode(messageFrames(entries) + events);
+    this.#chunk = ENCODER.encode(messageFrames(entries) + events);
     this.#chunkCursor = entries.at(-1)?.id;
     if (this.#chunkCursor === undefined) return [...this.#live, ...this.#arriving].values();
     this.#published = this.#chunkCursor;
@@ -231,7 +218,7 @@ export class ChatHub implements ReaderHub, Disposable {
       }
       const rest = messageFrames(next) + events;
       if (rest === "") continue;
-      if (!reader.offer(this.#encoder.encode(rest), next.at(-1)?.id)) this.#fallBehind(reader);
+      if (!reader.offer(ENCODER.encode(rest), next.at(-1)?.id)) this.#fallBehind(reader);
     }
   }
 
@@ -262,7 +249,7 @@ export class ChatHub implements ReaderHub, Disposable {
 
   #retry(): Uint8Array {
     this.#nextRetry = (this.#nextRetry + RETRY_STRIDE) % RETRY_STEPS;
-    return this.#encoder.encode(retryFrame(MIN_RETRY_MS + this.#nextRetry));
+    return ENCODER.encode(retryFrame(MIN_RETRY_MS + this.#nextRetry));
   }
 }
 

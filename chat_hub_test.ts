@@ -8,7 +8,7 @@ import {
   type Range,
   type Start,
 } from "./message_log/message_log.ts";
-import { openMessageLog } from "./message_log/open.ts";
+import { openLog } from "./tests/open_log.ts";
 import { EVENT_DELAY_MS } from "./reader/presence.ts";
 import { BrokenOffError, Reader } from "./reader/reader.ts";
 import { Replay, toFrames } from "./reader/replay.ts";
@@ -21,7 +21,7 @@ const NEWCOMER: Start = { latest: 50 };
 
 /** A room, with what a test does to it. */
 async function openRoom(options: { keep?: number; log?: MessageLog } = {}) {
-  const log = options.log ?? await openMessageLog("memory:", { keep: options.keep ?? 20_000 });
+  const log = options.log ?? await openLog("memory:", { keep: options.keep ?? 20_000 });
   const room = new Room(log, { heartbeatMs: HEARTBEAT_MS });
   return {
     hub: room.hub,
@@ -46,7 +46,6 @@ async function openRoom(options: { keep?: number; log?: MessageLog } = {}) {
 /** A log whose reads and subscriptions a test can change. */
 function changed(log: MessageLog, changes: Partial<MessageLog>): MessageLog {
   return {
-    id: log.id,
     append: (post) => log.append(post),
     read: (range) => log.read(range),
     subscribe: (onBatch) => log.subscribe(onBatch),
@@ -330,7 +329,7 @@ Deno.test("ChatHub forgets a reader whose log fails, and leaves no timer for it"
 });
 
 Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", async () => {
-  const log = await openMessageLog("memory:", { keep: 20_000 });
+  const log = await openLog("memory:", { keep: 20_000 });
   const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
   let turns = 0;
   await using room = await openRoom({
@@ -360,7 +359,7 @@ Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", a
 Deno.test(
   "ChatHub sends nothing twice for a log that can be read before it emits",
   withFakeTime(async (tick) => {
-    const log = await openMessageLog("memory:", { keep: 100 });
+    const log = await openLog("memory:", { keep: 100 });
     const held: (() => void)[] = [];
     await using room = await openRoom({
       log: changed(log, {
@@ -385,7 +384,7 @@ Deno.test(
 );
 
 Deno.test("ChatHub lets a reader without room read the rest of a batch in the log", async () => {
-  const log = await openMessageLog("memory:", { keep: 100 });
+  const log = await openLog("memory:", { keep: 100 });
   const held: (() => void)[] = [];
   await using room = await openRoom({
     log: changed(log, {

@@ -8,12 +8,28 @@ export const MAX_NICKNAME_LENGTH = 40;
 /** Longest key, in Unicode code points. */
 export const MAX_KEY_LENGTH = 100;
 
+/** Longest name of a room, in Unicode code points. */
+export const MAX_ROOM_NAME_LENGTH = 40;
+/** Names that no room has: the server needs them for itself, now or in a later version. */
+export const RESERVED_NAMES: readonly string[] = [
+  "chat",
+  "session",
+  "moderation",
+  "rooms",
+  "livez",
+  "healthz",
+  "metrics",
+];
+/** Letters have marks in many scripts. */
+const ROOM_NAME = /^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}_-]*$/u;
+
 /** What someone posted: normalised, within the limits, not yet in the log. */
 export interface Post {
   readonly nickname: string;
   readonly message: string;
   /** Names the post: a repeat with the same key is the same message. */
   readonly key?: string;
+  readonly by?: string;
 }
 
 /** A message of the chat, as readers get it. */
@@ -26,6 +42,8 @@ export interface ChatMessage {
   readonly timestamp: string;
   /** The same moment in RFC 3339 form, UTC, with milliseconds. */
   readonly time: string;
+  /** A mark of the sender, the same for one visitor in one room; absent in messages of version 0.1. */
+  readonly by?: string;
 }
 
 /**
@@ -34,6 +52,13 @@ export interface ChatMessage {
  */
 export function messageJson(message: ChatMessage): string {
   return JSON.stringify(message).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+}
+
+/** The name of the room that a text means: NFC and lower case; undefined if no room can have it. */
+export function toRoomName(text: string): string | undefined {
+  const name = text.normalize("NFC").toLowerCase().normalize("NFC");
+  const isName = ROOM_NAME.test(name) && [...name].length <= MAX_ROOM_NAME_LENGTH;
+  if (isName && !RESERVED_NAMES.includes(name)) return name;
 }
 
 /** A moment, as messages have it: those taken together share it. */

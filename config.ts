@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { RESERVED_NAMES, toRoomName } from "./chat_message.ts";
 import deno from "./deno.json" with { type: "json" };
 
 /** The version of the program, as in deno.json. */
@@ -53,8 +54,31 @@ const SETTINGS = {
     placeholder: "N",
     default: 10_000,
     takes: "a whole number from 1 to 10000000",
-    about: "messages kept for resume and history",
+    about: "messages that each room keeps for resume and history",
     parse: wholeNumber(1, 10_000_000),
+  },
+  keepDays: {
+    placeholder: "DAYS",
+    default: 0,
+    takes: "a whole number from 0 to 36500",
+    about: "days that messages are kept; 0 for any time",
+    parse: wholeNumber(0, 36_500),
+  },
+  rooms: {
+    placeholder: "NAMES",
+    default: "any",
+    takes:
+      "any, none, or names of rooms separated by commas: each of letters, digits, - and _, and " +
+      `none of ${RESERVED_NAMES.join(", ")}`,
+    about: "rooms there are besides the main one: any, none, or names separated by commas",
+    parse: roomNames,
+  },
+  maxRooms: {
+    placeholder: "N",
+    default: 100,
+    takes: "a whole number from 1 to 1000000",
+    about: "rooms that may have messages besides the main one and those in --rooms",
+    parse: wholeNumber(1, 1_000_000),
   },
   heartbeat: {
     placeholder: "SECONDS",
@@ -252,6 +276,17 @@ function isHost(text: string): boolean {
 function trueOrFalse(text: string): boolean | undefined {
   if (text === "true" || text === "1") return true;
   if (text === "false" || text === "0") return false;
+}
+
+function roomNames(text: string): "any" | "none" | readonly string[] | undefined {
+  if (text === "any" || text === "none") return text;
+  const names = new Set<string>();
+  for (const item of text.split(",")) {
+    const name = toRoomName(item.trim());
+    if (name === undefined || name === "any" || name === "none") return undefined;
+    names.add(name);
+  }
+  return [...names];
 }
 
 function origins(text: string): readonly string[] | undefined {

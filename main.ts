@@ -1,26 +1,30 @@
 /**
- * A chat over server-sent events: config → message log → room → routes → serve →
+ * A chat over server-sent events: config → message store → rooms → routes → serve →
  * shutdown.
  *
  * `GET /` is the page, `GET /chat` the stream of messages or their history,
- * `POST /chat` takes one. docs/protocol.md has the contract.
+ * `POST /chat` takes one; `/NAME` and `/NAME/chat` are the same for the room of that
+ * name. docs/protocol.md has the contract.
  */
 
 import { type Config, parseConfig, readInfo, unknownVariables } from "./config.ts";
-import { openMessageLog } from "./message_log/open.ts";
+import type { MessageStore } from "./message_log/message_log.ts";
+import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
-import { Room } from "./room.ts";
+import { type Room, Rooms } from "./room.ts";
 import { isNavigation, wantsJson } from "./routes/accept.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
-import { loadPage } from "./routes/page.ts";
+import { sendInvitation } from "./routes/invitation.ts";
+import { loadFiles, RoomPages, titleOf } from "./routes/page.ts";
 import { sendPlainPage } from "./routes/plain_page.ts";
 import { postMessage } from "./routes/post.ts";
+import { checkRoom } from "./routes/room_path.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { openStream } from "./routes/stream.ts";
-import { toVisit } from "./routes/visit.ts";
-import { Server, stopSignal } from "./server.ts";
+import { toVisit, type Visit } from "./routes/visit.ts";
+import { outerHosts, Server, stopSignal } from "./server.ts";
 import {
   acceptError,
   greeting,
@@ -30,6 +34,7 @@ import {
   Terminal,
 } from "./terminal.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
+import { Visitors } from "./visitor_guard/visitor.ts";
 
 /** How long streams may take to end after a signal; a reader that does not read would hold them open. */
 const SHUTDOWN_MS = 750;
@@ -38,11 +43,15 @@ const LAST_LINES_MS = 100;
 /** What it needs only to start: from then on, a flaw in it gives nobody a file, variable or program. */
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
-/** What the routes need: one room, its settings, and where failures are reported. */
+/** What the routes need: the rooms, their settings, and where failures are reported. */
 export interface HandlerOptions {
-  readonly room: Room;
+  readonly rooms: Rooms;
+  /** Whose the rooms are. */
+  readonly store: Pick<MessageStore, "id" | "secret">;
   readonly config: Config;
   readonly terminal: Terminal;
+  /** By which others reach the server, the best first. */
+  readonly hosts: readonly string[];
 }
 
 /** Answers one request; a server also tells who sent it. */
@@ -53,26 +62,65 @@ export type Handler = (
 
 /** The application, as a function from request to response. */
 export async function createHandler(
-  { room, config, terminal }: HandlerOptions,
+  { rooms, store, config, terminal, hosts }: HandlerOptions,
 ): Promise<Handler> {
-  const chat = new Map<string, Route>([
-    ["GET", (visit) => {
-      if (isNavigation(visit.request)) return sendPlainPage(visit, room.log, config.title);
-      checkOrigin(visit.request, config.allowOrigin);
-      return wantsJson(visit.request) ? sendHistory(visit, room) : openStream(visit, room);
-    }],
-    ["POST", ({ request }) => {
-      checkOrigin(request, config.allowOrigin);
-      return postMessage(request, room.log);
-    }],
+  const { title, allowOrigin } = config;
+  const visitors = new Visitors(store.secret);
+  const pages = new RoomPages({ ...config, storeId: store.id });
+
+  /** A route for which the room is open until it has answered. */
+  const inRoom =
+    (answer: (visit: Visit, room: Room, name: string) => Response | Promise<Response>): Route =>
+    async (visit, name) => {
+      checkRoom(name, config.rooms);
+      using use = await rooms.enter(name);
+      return await answer(visit, use.room, name);
+    };
+  const greet = async (response: Response, request: Request) => {
+    const cookie = await visitors.greet(request);
+    if (cookie) response.headers.append("set-cookie", cookie);
+    return response;
+  };
+
+  const page: Route = async ({ request }, name) => {
+    checkRoom(name, config.rooms);
+    return await greet(await (await pages.get(name)).serve(request), request);
+  };
+  const read = inRoom(async (visit, room, name) => {
+    const { request } = visit;
+    if (isNavigation(request)) {
+      const options = { log: room.log, title: titleOf(name, title), base: name && "../" };
+      return await greet(await sendPlainPage(visit, options), request);
+    }
+    checkOrigin(request, allowOrigin);
+    return wantsJson(request) ? await sendHistory(visit, room) : openStream(visit, room);
+  });
+  const post = inRoom(async ({ request, address }, { log }, room) => {
+    checkOrigin(request, allowOrigin);
+    return await postMessage(request, {
+      room,
+      log,
+      by: await visitors.markOf(request, address, room),
+    });
+  });
+
+  const invite: Route = (visit, name) => {
+    checkRoom(name, config.rooms);
+    return sendInvitation(visit, name, hosts);
+  };
+
+  const inRooms = new Map<string, ReadonlyMap<string, Route>>([
+    ["/", new Map([["GET", page]])],
+    ["/chat", new Map([["GET", read], ["POST", post]])],
+    ["/invite.svg", new Map([["GET", invite]])],
   ]);
-  const routes = new Map<string, ReadonlyMap<string, Route>>([["/chat", chat]]);
-  for (const [path, file] of await loadPage(config, room.log)) {
+  const routes = new Map<string, ReadonlyMap<string, Route>>();
+  for (const [path, file] of await loadFiles(title)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
 
   const respond = async (request: Request, address?: string) =>
-    await dispatch(toVisit(request, address), routes);
+    await dispatch(toVisit(request, address), routes, inRooms);
 
   return async (request, info) => {
     const start = performance.now();
@@ -96,14 +144,27 @@ function toResponse(error: unknown, terminal: Terminal, request?: Request): Resp
   return refusal.toResponse(request);
 }
 
+/** What a test may have otherwise than a user. */
+export interface ProgramOptions {
+  readonly openStore?: typeof openMessageStore;
+  /** See {@linkcode RoomsOptions.idleMs}. */
+  readonly idleMs?: number;
+}
+
 /** Runs the chat until a signal stops it. */
-async function run(terminal: Terminal): Promise<void> {
+async function run(
+  terminal: Terminal,
+  { openStore = openMessageStore, idleMs }: ProgramOptions,
+): Promise<void> {
   const config = parseConfig(Deno.args, (name) => Deno.env.get(name));
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
   if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
-  const log = await openMessageLog(config.messageLog, config);
-  await using room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
-  const server = new Server(await createHandler({ room, config, terminal }), {
+  // Rooms that are named are as many as were wanted.
+  const maxRooms = config.rooms === "any" ? config.maxRooms : Infinity;
+  await using store = await openStore(config.messageLog, { ...config, maxRooms });
+  await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
+  const hosts = outerHosts(config.hostname);
+  const server = new Server(await createHandler({ rooms, store, config, terminal, hosts }), {
     hostname: config.hostname,
     port: config.port,
     // Only a response body that fails midway gets here; the handler has dealt with everything else.
@@ -112,10 +173,10 @@ async function run(terminal: Terminal): Promise<void> {
   });
   const stopped = stopSignal();
   reportFaults(terminal);
-  terminal.print(greeting(config, server.port));
+  terminal.print(await greeting(config, server.port, hosts));
   for (const name of STARTING_PERMISSIONS) Deno.permissions.revokeSync({ name });
   await stopped;
-  room.hub.close();
+  rooms.close();
   await within(SHUTDOWN_MS, server.shutdown());
 }
 
@@ -134,13 +195,14 @@ async function within(ms: number, promise: Promise<void>): Promise<void> {
   await Promise.race([promise, new Promise((resolve) => setTimeout(resolve, ms))]);
 }
 
-if (import.meta.main) {
+/** The program: it ends the process. */
+export async function main(options: ProgramOptions = {}): Promise<never> {
   const terminal = new Terminal();
   let code = 0;
   try {
     const info = readInfo(Deno.args);
     if (info !== undefined) terminal.print(info);
-    else await run(terminal);
+    else await run(terminal, options);
   } catch (error) {
     terminal.warn(startError(error));
     code = 1;
@@ -148,3 +210,5 @@ if (import.meta.main) {
   await within(LAST_LINES_MS, terminal.close());
   Deno.exit(code);
 }
+
+if (import.meta.main) await main();

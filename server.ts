@@ -156,6 +156,32 @@ class Socket {
   }
 }
 
+/**
+ * The names and addresses by which others reach a server that listens on a host, the best first;
+ * none if only this machine can.
+ */
+export function outerHosts(hostname: string): string[] {
+  if (hostname === "0.0.0.0" || hostname === "::") return networkAddresses();
+  return isLoopback(hostname) ? [] : [hostname];
+}
+
+/** Whether it is a name or address by which a machine reaches itself alone. */
+export function isLoopback(hostname: string): boolean {
+  return /^((.+\.)?localhost\.?|127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(hostname);
+}
+
+/** The addresses at which others on the same network reach this machine, if it tells. */
+function networkAddresses(): string[] {
+  try {
+    return Deno.networkInterfaces()
+      .filter(({ family, address }) => family === "IPv4" && !address.startsWith("127."))
+      .map(({ address }) => address);
+  } catch {
+    // A sandbox may keep them from us, with one error or another; the chat starts without.
+    return [];
+  }
+}
+
 /** Resolves at the first SIGINT, SIGTERM or SIGHUP; from then on they no longer end the program. */
 export function stopSignal(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

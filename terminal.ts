@@ -4,9 +4,20 @@
  * standard error are connected to. The functions make the texts.
  */
 
-import { bold, cyan, dim, green, red, setColorEnabled, yellow } from "@std/fmt/colors";
+import {
+  bgBlack,
+  bold,
+  brightWhite,
+  cyan,
+  dim,
+  green,
+  red,
+  setColorEnabled,
+  yellow,
+} from "@std/fmt/colors";
 import type { Config } from "./config.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
+import { isLoopback } from "./server.ts";
 
 /** Characters that wait for a stream that takes none; lines on top of that are lost. */
 const MAX_WAITING = 1024 * 1024;
@@ -153,15 +164,24 @@ function countLines(text: string): number {
   return text.split("\n").length - 1;
 }
 
-/** What is printed once the server listens; the first line says where to go. */
-export function greeting({ hostname, messageLog }: Config, port: number): string {
-  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
-  const isLocal = isEverywhere || ["127.0.0.1", "::1", "localhost"].includes(hostname);
-  const lines = [`The chat is at ${link(isLocal ? "localhost" : hostname, port)}`];
-  if (isEverywhere) {
-    lines.push(...networkAddresses().map((address) => `On your network: ${link(address, port)}`));
-  } else if (isLocal) {
+/**
+ * What is printed once the server listens; the first line says where to go. `hosts` are those by
+ * which others reach it: for a person at a terminal the first comes as a QR code too.
+ */
+export async function greeting(
+  { hostname, messageLog }: Config,
+  port: number,
+  hosts: readonly string[],
+): Promise<string> {
+  const isElsewhere = hosts[0] === hostname;
+  const lines = [`The chat is at ${link(isElsewhere ? hostname : "localhost", port)}`];
+  if (!isElsewhere) lines.push(...hosts.map((host) => `On your network: ${link(host, port)}`));
+  if (isLoopback(hostname)) {
     lines.push(dim("Only this machine can reach it; --hostname 0.0.0.0 lets others in."));
+  } else if (hosts.length > 0 && Deno.stdout.isTerminal()) {
+    const { renderUnicodeCompact } = await import("uqr");
+    const code = renderUnicodeCompact(addressOf(hosts[0], port), { border: 2 });
+    lines.push(...code.split("\n").map((row) => bgBlack(brightWhite(row))));
   }
   const kept = messageLog === "memory:"
     ? "Messages are kept in memory and end with the server."
@@ -221,17 +241,9 @@ function shorten(text: string): string {
 }
 
 function link(host: string, port: number): string {
-  return bold(cyan(`http://${host.includes(":") ? `[${host}]` : host}:${port}`));
+  return bold(cyan(addressOf(host, port)));
 }
 
-/** The addresses at which others on the same network reach this machine, if it tells. */
-function networkAddresses(): string[] {
-  try {
-    return Deno.networkInterfaces()
-      .filter(({ family, address }) => family === "IPv4" && !address.startsWith("127."))
-      .map(({ address }) => address);
-  } catch {
-    // A sandbox may keep them from us, with one error or another; the chat starts without.
-    return [];
-  }
+function addressOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "./config.ts";
+import { outerHosts } from "./server.ts";
 import { acceptError, greeting, requestLine, startError, Terminal } from "./terminal.ts";
 import { RecordedTerminal } from "./tests/recorded_terminal.ts";
 
@@ -137,23 +138,24 @@ function replaced<Name extends string>(
   return { [Symbol.dispose]: () => void (object[name] = original) };
 }
 
-function greet(...flags: string[]): string[] {
-  return greeting(parseConfig(flags, () => undefined), 4567).split("\n");
+async function greet(...flags: string[]): Promise<string[]> {
+  const config = parseConfig(flags, () => undefined);
+  return (await greeting(config, 4567, outerHosts(config.hostname))).split("\n");
 }
 
-Deno.test("greeting() says where to go, who can, and where messages are", () => {
-  assertEquals(greet(), [
+Deno.test("greeting() says where to go, who can, and where messages are", async () => {
+  assertEquals(await greet(), [
     "The chat is at http://localhost:4567",
     "Only this machine can reach it; --hostname 0.0.0.0 lets others in.",
     "Messages are kept in chat.db. Ctrl+C stops it.",
   ]);
-  assertEquals(greet("--hostname", "fe80::1", "--message-log", "memory:"), [
+  assertEquals(await greet("--hostname", "fe80::1", "--message-log", "memory:"), [
     "The chat is at http://[fe80::1]:4567",
     "Messages are kept in memory and end with the server. Ctrl+C stops it.",
   ]);
 });
 
-Deno.test("greeting() gives the addresses on the network where everybody may come", () => {
+Deno.test("greeting() gives the addresses on the network where everybody may come", async () => {
   const addresses = [
     { family: "IPv4", address: "127.0.0.1" },
     { family: "IPv6", address: "fe80::1" },
@@ -161,20 +163,28 @@ Deno.test("greeting() gives the addresses on the network where everybody may com
   ];
   using _interfaces = replaced(Deno, "networkInterfaces", () => addresses);
   for (const hostname of ["0.0.0.0", "::"]) {
-    assertEquals(greet("--hostname", hostname).slice(0, -1), [
+    assertEquals((await greet("--hostname", hostname)).slice(0, -1), [
       "The chat is at http://localhost:4567",
       "On your network: http://192.0.2.7:4567",
     ]);
   }
 });
 
-Deno.test("greeting() does without addresses that the system does not tell", () => {
+Deno.test("greeting() does without addresses that the system does not tell", async () => {
   using _interfaces = replaced(Deno, "networkInterfaces", () => {
     throw new Deno.errors.NotSupported("Address family not supported by protocol (os error 97)");
   });
-  assertEquals(greet("--hostname", "0.0.0.0").slice(0, -1), [
+  assertEquals((await greet("--hostname", "0.0.0.0")).slice(0, -1), [
     "The chat is at http://localhost:4567",
   ]);
+});
+
+Deno.test("greeting() has the address as a QR code for a person at a terminal", async () => {
+  using _terminal = replaced(Deno.stdout, "isTerminal", () => true);
+  const lines = await greet("--hostname", "192.0.2.7");
+  const code = lines.slice(1, -1);
+  assert(code.length > 10 && code.every((line) => /^[ ▀▄█]+$/.test(line)), code.join("\n"));
+  assertEquals((await greet()).length, 3);
 });
 
 Deno.test("requestLine() has the path alone, and no more than can be read", () => {

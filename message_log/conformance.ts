@@ -11,9 +11,11 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
+import { mock } from "node:test";
 import { type ChatMessage, compareIds, parseId } from "../chat_message.ts";
 import { Room } from "../room.ts";
 import { EventReader } from "../tests/event_reader.ts";
+import { openMainLog } from "../tests/open_log.ts";
 import { until } from "../tests/until.ts";
 import {
   KeyConflictError,
@@ -21,19 +23,21 @@ import {
   type LogPage,
   LogUnavailableError,
   type MessageLog,
+  type MessageStore,
   type Range,
+  type Retention,
+  RoomLimitError,
 } from "./message_log.ts";
 
 /** What a log is opened with for a test. */
-export interface ConformanceOptions {
-  readonly keep: number;
+export interface ConformanceOptions extends Retention {
   readonly now?: () => number;
 }
 
 /** Where the logs of one test are kept. */
 export interface LogStorage extends AsyncDisposable {
-  /** Opens the log: an empty one the first time, then the same again. */
-  open(options: ConformanceOptions): Promise<MessageLog> | MessageLog;
+  /** Opens the store: an empty one the first time, then the same again. */
+  open(options: ConformanceOptions): Promise<MessageStore> | MessageStore;
 }
 
 /** What the suite needs to know about a log. */
@@ -52,7 +56,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   /** A test with a log of its own that keeps 1,000 messages. */
   function test(law: string, run: (log: MessageLog) => Promise<void>): void {
     testStorage(law, async (storage) => {
-      await using log = await storage.open({ keep: 1000 });
+      await using log = await openMainLog(await storage.open({ keep: 1000 }));
       await run(log);
     });
   }
@@ -82,7 +86,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
 
   testStorage("gives increasing ids when the clock steps back, too", async (storage) => {
     let time = Date.UTC(2026, 10, 23);
-    await using log = await storage.open({ keep: 1000, now: () => time });
+    await using log = await openMainLog(await storage.open({ keep: 1000, now: () => time }));
     const before = await appendAll(log, 3);
     time -= 3_600_000;
     const after = await appendAll(log, 3);
@@ -95,17 +99,18 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
       async (storage) => {
         const time = Date.UTC(2026, 10, 23);
         let before: LogEntry[];
-        let id: string;
         {
-          await using log = await storage.open({
-            keep: 1000,
-            now: () => time,
-          });
+          await using log = await openMainLog(
+            await storage.open({
+              keep: 1000,
+              now: () => time,
+            }),
+          );
           before = await appendAll(log, 3);
-          ({ id } = log);
         }
-        await using log = await storage.open({ keep: 1000, now: () => time - 3_600_000 });
-        assertEquals(log.id, id);
+        await using log = await openMainLog(
+          await storage.open({ keep: 1000, now: () => time - 3_600_000 }),
+        );
         const after = await appendAll(log, 3);
         const { entries, missed } = await readAll(log);
         assertEquals(entries, [...before, ...after]);
@@ -199,7 +204,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   });
 
   testStorage("keeps the last messages and says how many were missed", async (storage) => {
-    await using log = await storage.open({ keep: 10 });
+    await using log = await openMainLog(await storage.open({ keep: 10 }));
     const appended = await appendAll(log, 100);
     assertEquals((await readAll(log, { latest: 1000 })).entries, appended.slice(-10));
     assertEquals((await readAll(log)).entries, appended.slice(-10));
@@ -230,7 +235,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   });
 
   testStorage("refuses what is appended once it is disposed of", async (storage) => {
-    const log = await storage.open({ keep: 1000 });
+    const log = await openMainLog(await storage.open({ keep: 1000 }));
     await log[Symbol.asyncDispose]();
     await assertRejects(() => append(log, "too late"), LogUnavailableError);
     await assertRejects(() => log.read({ latest: 1 }), LogUnavailableError);
@@ -278,7 +283,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   });
 
   testStorage("forgets a key with its message", async (storage) => {
-    await using log = await storage.open({ keep: 10 });
+    await using log = await openMainLog(await storage.open({ keep: 10 }));
     const first = await log.append({ nickname: "ann", message: "hi", key: "k" });
     await appendAll(log, 10);
     const second = await log.append({ nickname: "ann", message: "ho", key: "k" });
@@ -292,10 +297,10 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
       const post = { nickname: "ann", message: "hi", key: "k" };
       let first: LogEntry;
       {
-        await using log = await storage.open({ keep: 1000 });
+        await using log = await openMainLog(await storage.open({ keep: 1000 }));
         first = (await log.append(post)).entry;
       }
-      await using log = await storage.open({ keep: 1000 });
+      await using log = await openMainLog(await storage.open({ keep: 1000 }));
       assertEquals(await log.append(post), { entry: first, repeated: true });
     });
   }
@@ -316,15 +321,202 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   });
 
   testStorage("answers what was appended before it is disposed of", async (storage) => {
-    const log = await storage.open({ keep: 1000 });
+    const log = await openMainLog(await storage.open({ keep: 1000 }));
     const appending = append(log, "last words");
     await log[Symbol.asyncDispose]();
     assertMatch((await appending).id, /-/);
   });
 
+  testStorage("has ids, keys and what is kept for each room", async (storage) => {
+    await using store = await storage.open({ keep: 3 });
+    await using biology = await store.openLog("biology");
+    await using physics = await store.openLog("physics");
+    const post = { nickname: "ann", message: "hi", key: "k" };
+    const [first, second] = await Promise.all([biology.append(post), physics.append(post)]);
+    assertEquals([first.repeated, second.repeated], [false, false]);
+    assertEquals([parseId(first.entry.id)!.seq, parseId(second.entry.id)!.seq], [1, 1]);
+    await appendAll(biology, 5);
+    assertEquals((await readAll(biology)).entries.length, 3);
+    assertEquals((await readAll(physics)).entries, [second.entry]);
+  });
+
+  testStorage("takes a key once in the turn in which a room begins", async (storage) => {
+    await using store = await storage.open({ keep: 100 });
+    await using biology = await store.openLog("biology");
+    await using physics = await store.openLog("physics");
+    const post = { nickname: "ann", message: "hi", key: "k" };
+    const posts = [biology.append(post), biology.append(post), physics.append(post)];
+    const [first, second, other] = await Promise.all(posts);
+    assertEquals([first.repeated, second.repeated, other.repeated], [false, true, false]);
+    assertEquals(second.entry, first.entry);
+  });
+
+  testStorage("takes a cursor of another room for an unknown one", async (storage) => {
+    let now = Date.UTC(2026, 0, 1);
+    await using store = await storage.open({ keep: 100, now: () => now });
+    await using biology = await store.openLog("biology");
+    await using physics = await store.openLog("physics");
+    const [{ id }] = await appendAll(biology, 1);
+    now++;
+    await appendAll(physics, 3);
+    const { missed, entries } = await physics.read({ since: id });
+    assertEquals([missed, entries.length], [null, 3]);
+    assertEquals((await physics.read({ before: id, count: 50 })).missed, null);
+  });
+
+  testStorage(
+    "takes no cursor of a room for one of another that began with it",
+    async (storage) => {
+      await using store = await storage.open({ keep: 100, now: () => Date.UTC(2026, 0, 1) });
+      await using biology = await store.openLog("biology");
+      await using physics = await store.openLog("physics");
+      const cursors = [(await biology.read({ latest: 0 })).cursor];
+      // In one turn, as the first of each.
+      const [first] = await Promise.all([append(biology, "hi"), append(physics, "hi")]);
+      cursors.push(first.id);
+      for (const since of cursors) {
+        assertEquals((await biology.read({ since })).missed, 0);
+        assertEquals((await physics.read({ since })).missed, null);
+      }
+    },
+  );
+
+  testStorage("continues a room that is closed and opened again", async (storage) => {
+    await using store = await storage.open({ keep: 100 });
+    const write = async () => {
+      await using log = await store.openLog("biology");
+      return (await append(log, "hi")).id;
+    };
+    const ids = [await write(), await write()];
+    await using log = await store.openLog("biology");
+    const { entries, missed } = await log.read({ since: ids[0] });
+    assertEquals([entries.map(({ id }) => id), missed], [[ids[1]], 0]);
+    assertEquals(ids.map((id) => parseId(id)!.seq), [1, 2]);
+  });
+
+  testStorage("stores what is appended to many rooms in one turn together", async (storage) => {
+    await using store = await storage.open({ keep: 100 });
+    const heard: string[] = [];
+    const logs: MessageLog[] = [];
+    for (const name of ["", "biology", "physics"]) {
+      const log = await store.openLog(name);
+      log.subscribe((batch) => heard.push(`${name}: ${batch.length}`));
+      logs.push(log);
+    }
+    await Promise.all(logs.flatMap((log) => [append(log, "one"), append(log, "two")]));
+    assertEquals(heard, [": 2", "biology: 2", "physics: 2"]);
+    for (const log of logs) await log[Symbol.asyncDispose]();
+  });
+
+  testStorage("refuses to write in a room that would be one too many", async (storage) => {
+    await using store = await storage.open({ keep: 100, maxRooms: 2 });
+    const [main, ...logs] = await Promise.all(
+      ["", "biology", "physics", "poetry"].map((name) => store.openLog(name)),
+    );
+    const posts = await Promise.allSettled([main, ...logs].map((log) => append(log, "hi")));
+    assertEquals(posts.map(({ status }) => status), [
+      "fulfilled",
+      "fulfilled",
+      "fulfilled",
+      "rejected",
+    ]);
+    await assertRejects(() => append(logs[2], "again"), RoomLimitError);
+    await append(logs[1], "another");
+    for (const log of [main, ...logs]) await log[Symbol.asyncDispose]();
+  });
+
+  testStorage("has room for another when a room has no messages left", async (storage) => {
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    let now = Date.UTC(2026, 0, 1);
+    const options = { keep: 100, keepDays: 1, maxRooms: 1, now: () => now };
+    await using store = await storage.open(options);
+    await using biology = await store.openLog("biology");
+    await using physics = await store.openLog("physics");
+    await append(biology, "hi");
+    await assertRejects(() => append(physics, "hi"), RoomLimitError);
+    now += 25 * 60 * 60_000;
+    mock.timers.tick(60_000);
+    mock.timers.tick(1000);
+    await append(physics, "hi");
+  });
+
+  testStorage(
+    "never repeats an id, also where a room begins anew before the time it ended",
+    async (storage) => {
+      mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+      using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+      const start = Date.UTC(2026, 0, 1);
+      let now = start;
+      await using store = await storage.open({ keep: 100, keepDays: 1, now: () => now });
+      const write = async () => {
+        await using log = await store.openLog("biology");
+        return (await append(log, "hi")).id;
+      };
+      now = start + 60_000;
+      const before = await write();
+      now += 25 * 60 * 60_000;
+      mock.timers.tick(60_000);
+      now = start;
+      mock.timers.tick(1000);
+      const after = await write();
+      assertEquals(parseId(after)!.seq, 1);
+      assert(parseId(after)!.ms > parseId(before)!.ms, `${before}, then ${after}`);
+    },
+  );
+
+  testStorage("keeps no message longer than its days, in rooms open or not", async (storage) => {
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    const day = 24 * 60 * 60_000;
+    let now = Date.UTC(2026, 0, 1);
+    await using store = await storage.open({ keep: 100, keepDays: 2, now: () => now });
+    const open = await store.openLog("open");
+    const batches: number[] = [];
+    open.subscribe((batch) => batches.push(batch.length));
+    const closed = await store.openLog("closed");
+    const [old] = await appendAll(open, 3);
+    await appendAll(closed, 3);
+    await closed[Symbol.asyncDispose]();
+    now += day;
+    await appendAll(open, 1);
+    now += day + 1;
+    mock.timers.tick(60_000);
+    const { missed, entries } = await open.read({ since: old.id });
+    assertEquals([missed, entries.length], [2, 1]);
+    assertEquals(batches.at(-1), 0);
+    now += day;
+    mock.timers.tick(60_000);
+    assertEquals((await readAll(open)).entries, []);
+    await open[Symbol.asyncDispose]();
+    mock.timers.tick(60_000);
+    // They begin anew, and nobody takes them for what was there.
+    for (const name of ["open", "closed"]) {
+      await using log = await store.openLog(name);
+      assertEquals(parseId((await append(log, "hi")).id)!.seq, 1, name);
+      assertEquals((await log.read({ since: old.id })).missed, null, name);
+    }
+  });
+
+  testStorage("goes on counting in the main room when nothing of it is kept", async (storage) => {
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    let now = Date.UTC(2026, 0, 1);
+    await using store = await storage.open({ keep: 100, keepDays: 1, now: () => now });
+    {
+      await using log = await store.openLog("");
+      await appendAll(log, 3);
+    }
+    now += 25 * 60 * 60_000;
+    mock.timers.tick(60_000);
+    mock.timers.tick(60_000);
+    await using log = await store.openLog("");
+    assertEquals(parseId((await append(log, "hi")).id)!.seq, 4);
+  });
+
   testStorage("gives readers that join while others post an exact run", async (storage) => {
     const keep = 5000;
-    const log = await storage.open({ keep });
+    const log = await openMainLog(await storage.open({ keep }));
     await using room = new Room(log, { heartbeatMs: 60_000 });
     await appendAll(log, 500);
     const transcripts: Promise<string[]>[] = [];

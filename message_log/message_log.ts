@@ -1,6 +1,6 @@
 /**
- * The append-only log of messages: the one source of their order and their
- * ids. Everything readers get comes out of it, after it is durable.
+ * The append-only log of a room's messages: the one source of their order and
+ * their ids. Everything readers get comes out of it, after it is durable.
  */
 
 import type { Post } from "../chat_message.ts";
@@ -55,18 +55,17 @@ export interface LogPage {
  *   together, is answered then, and reaches subscribers as one batch, in order.
  * - **Durability.** Neither the author nor any subscriber hears of a message
  *   before it is durable.
- * - **Retention.** The last `keep` messages are readable; a key is remembered as
- *   long as its message.
+ * - **Retention.** The last `keep` messages are readable, those of the last `keepDays`
+ *   days where that is set; a key is remembered as long as its message.
  * - **Closing.** Disposing of a log stores what was appended before; afterwards
  *   `append` rejects with {@linkcode LogUnavailableError}.
  */
 export interface MessageLog extends AsyncDisposable {
-  /** Names the log, in letters and digits: the same whenever it is opened, and no other log's. */
-  readonly id: string;
   /**
    * Appends a post; a repeat with the same key is not appended again.
    *
    * @throws {KeyConflictError} If the key was already used for a different message.
+   * @throws {RoomLimitError} If the room has no messages yet, and too many others have.
    * @throws {LogUnavailableError} If it can't be stored now; nothing was stored.
    */
   append(post: Post): Promise<Appended>;
@@ -76,8 +75,38 @@ export interface MessageLog extends AsyncDisposable {
    * @throws {LogUnavailableError} If the log can't be read now.
    */
   read(range: Range): Promise<LogPage>;
-  /** Calls back with each batch that is appended from now on. */
+  /**
+   * Calls back with each batch that is appended from now on; with an empty one when
+   * messages have become too old to be kept.
+   */
   subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable;
+}
+
+/**
+ * The logs of all rooms. What is appended to any of them in one turn of the event loop
+ * is one transaction; ids, keys and what is kept are each log's own. Disposing of it closes
+ * every log.
+ */
+export interface MessageStore extends AsyncDisposable {
+  /** Names the store, in letters and digits: the same whenever it is opened, and no other's. */
+  readonly id: string;
+  /** Random bytes that are kept with the messages, to sign and to mark with. */
+  readonly secret: Uint8Array<ArrayBuffer>;
+  /**
+   * Opens the log of a room; the main room's name is empty. A log that is open is to be
+   * disposed of before it is opened again. A room without messages leaves nothing behind.
+   */
+  openLog(room: string): MessageLog | Promise<MessageLog>;
+}
+
+/** What logs are kept with. */
+export interface Retention {
+  /** How many messages a room keeps. */
+  readonly keep: number;
+  /** For how many days a room keeps them; 0 for ever. @default {0} */
+  readonly keepDays?: number;
+  /** How many rooms there may be with messages besides the main one. @default {Infinity} */
+  readonly maxRooms?: number;
 }
 
 /** The key was already used for a different message. */
@@ -88,4 +117,9 @@ export class KeyConflictError extends Error {
 /** The log can't be written or read just now; `cause` says why. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
+}
+
+/** As many rooms as may be have messages. */
+export class RoomLimitError extends Error {
+  override readonly name = "RoomLimitError";
 }

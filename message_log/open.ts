@@ -1,15 +1,18 @@
-/** Opens the log that a setting names. */
+/** Opens what a setting names to keep messages in. */
 
-import type { MessageLog } from "./message_log.ts";
-import { SqliteLog, type SqliteLogOptions } from "./sqlite_log.ts";
+import type { MessageStore } from "./message_log.ts";
+import { SqliteStore, type SqliteStoreOptions } from "./sqlite_store.ts";
 
 /**
- * Opens the log that a URL names: `sqlite:PATH` for a file, which is created if
- * it does not exist, or `memory:` for one that ends with the program.
+ * Opens the logs that a URL names: `sqlite:PATH` for a file, which is created if
+ * it does not exist, or `memory:` for logs that end with the program.
  *
- * @throws {Error} If it can't be opened; the message says why and what to change.
+ * @throws {Error} If they can't be opened; the message says why and what to change.
  */
 // deno-lint-ignore require-await
-export async function openMessageLog(url: string, options: SqliteLogOptions): Promise<MessageLog> {
-  return SqliteLog.open(url === "memory:" ? ":memory:" : url.slice("sqlite:".length), options);
+export async function openMessageStore(
+  url: string,
+  options: SqliteStoreOptions,
+): Promise<MessageStore> {
+  return SqliteStore.open(url === "memory:" ? ":memory:" : url.slice("sqlite:".length), options);
 }

@@ -1,6 +1,6 @@
 /**
- * A log in a SQLite database: the sequence numbers of its messages, and the
- * queries. The number in an id counts the log's messages, so how many a reader
+ * The log of a room in a SQLite database: the sequence numbers of its messages, and
+ * the queries. The number in an id counts the log's messages, so how many a reader
  * missed is known even when they are gone.
  */
 
@@ -14,8 +14,14 @@ import {
   LogUnavailableError,
   type MessageLog,
   type Range,
+  RoomLimitError,
 } from "./message_log.ts";
-import { type Participant, SqliteStore, toLogError } from "./sqlite_store.ts";
+import {
+  isSqliteError,
+  type Participant,
+  type SqliteDatabase,
+  toLogError,
+} from "./sqlite_database.ts";
 
 /**
  * Pages of a log end at multiples of this many messages, wherever they start, so
@@ -30,34 +36,83 @@ const PAGE_BYTES = 16 * 1024;
 /** Messages that are no longer kept are deleted this many at a time. */
 const TRIM_SIZE = 500;
 
-/** Options for {@linkcode SqliteLog.open}. */
-export interface SqliteLogOptions {
-  /** How many messages are kept. */
-  readonly keep: number;
-  /** The clock, in milliseconds since 1970. @default {Date.now} */
-  readonly now?: () => number;
+/** A room in the database: one that has messages, or had and is open; the main room always. */
+export interface RoomRow {
+  readonly id: number;
+  /** The cursor before the first message is `<born>-0`. */
+  readonly born: number;
+  /** Where the room goes on if it has no messages: the last id's parts. */
+  readonly last: number;
+  readonly ms: number;
 }
 
-const STATEMENTS = {
-  insert: "INSERT INTO messages (seq, ms, key, json) VALUES (?, ?, ?, ?)",
-  byKey: "SELECT seq, ms, json FROM messages WHERE key = ?",
-  dropKey: "UPDATE messages SET key = NULL WHERE seq = ?",
-  forward:
-    `SELECT seq, ms, json, octet_length(json) AS bytes FROM messages WHERE seq >= ? AND seq < ?
-            ORDER BY seq LIMIT ${PAGE_SIZE}`,
-  backward: "SELECT seq FROM messages WHERE seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-  msOf: "SELECT ms FROM messages WHERE seq = ?",
-  // Two queries: one for both would read the whole table.
-  ends: `SELECT coalesce((SELECT min(seq) FROM messages), 1) AS first,
-                coalesce((SELECT max(seq) FROM messages), 0) AS last`,
-  // The cursor before the first message is `<born>-0`.
-  born: "SELECT born FROM log",
-  addRun: "INSERT OR REPLACE INTO runs (seq, ms) VALUES (?, ?)",
-  runOf: "SELECT ms FROM runs WHERE seq < ? ORDER BY seq DESC LIMIT 1",
-  runAfter: "SELECT ms FROM runs WHERE seq >= ? ORDER BY seq LIMIT 1",
-  latestRun: "SELECT max(ms) FROM runs",
-  trim: "DELETE FROM messages WHERE seq < ?",
+/** The numbers of messages in a room. */
+export interface Claim {
+  readonly room: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The rooms in the database, as a log sees them. */
+export interface RoomTable {
+  /** Where a room begins that is not in the database. */
+  begin(name: string): RoomRow;
+  /** What the clock showed when this run of the program began. */
+  readonly runBegan: number;
+  find(name: string): RoomRow | undefined;
+  /**
+   * Adds a room, in the transaction of its first message; returns its id.
+   *
+   * @throws {RoomLimitError} If there are too many.
+   */
+  add(name: string, born: number): number;
+  /**
+   * The milliseconds for the ids of messages that are about to be written: no less than `minMs`, and
+   * such that no other room has the same ids.
+   */
+  claim(claim: Claim, minMs: number): number;
+  /** Takes note of where a room goes on that has no messages any more. */
+  empty(id: number, last: number, ms: number): void;
+  /** Forgets a room, unless it has messages or its log is open again. */
+  drop(room: { readonly name: string; readonly id: number; readonly ms: number }): void;
+  /** The ids of rooms for which it is noted when this run of the program began. */
+  readonly runs: Set<number>;
+}
+
+/** What a {@linkcode SqliteLog} works with. */
+export interface SqliteLogOptions {
+  readonly database: SqliteDatabase;
+  readonly rooms: RoomTable;
+  readonly statements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
+  /** How many messages are kept. */
+  readonly keep: number;
+  readonly now: () => number;
+  /** Called once the log is closed. */
+  readonly onClose: () => void;
+}
+
+/** The statements of every log; the first parameter is the room's id. */
+export const LOG_STATEMENTS = {
+  insert: "INSERT INTO messages (room, seq, ms, key, json) VALUES (?, ?, ?, ?, ?)",
+  byKey: "SELECT seq, ms, json FROM messages WHERE room = ? AND key = ?",
+  dropKey: "UPDATE messages SET key = NULL WHERE room = ? AND seq = ?",
+  forward: `SELECT seq, ms, json, octet_length(json) AS bytes FROM messages
+            WHERE room = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ${PAGE_SIZE}`,
+  backward: `SELECT seq FROM messages WHERE room = ? AND seq >= ? AND seq < ?
+             ORDER BY seq DESC LIMIT ?`,
+  msOf: "SELECT ms FROM messages WHERE room = ? AND seq = ?",
+  nextAfter: "SELECT seq, ms FROM messages WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1",
+  firstSeq: "SELECT min(seq) FROM messages WHERE room = ?",
+  lastSeq: "SELECT max(seq) FROM messages WHERE room = ?",
+  addRun: "INSERT OR REPLACE INTO runs (room, seq, ms) VALUES (?, ?, ?)",
+  runOf: "SELECT ms FROM runs WHERE room = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+  runAfter: "SELECT ms FROM runs WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1",
+  latestRun: "SELECT max(ms) FROM runs WHERE room = ?",
+  trim: "DELETE FROM messages WHERE room = ? AND seq < ?",
 };
+
+/** The id of no room: nothing is found under it. */
+export const NO_ROOM = 0;
 
 interface Row {
   readonly seq: number;
@@ -73,63 +128,70 @@ interface Waiting {
 
 /** A {@linkcode MessageLog} in SQLite. */
 export class SqliteLog implements MessageLog, Participant {
-  readonly #store: SqliteStore;
+  readonly room: string;
+  readonly #database: SqliteDatabase;
+  readonly #rooms: RoomTable;
+  readonly #statements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
   readonly #keep: number;
   readonly #now: () => number;
-  readonly #statements: Record<keyof typeof STATEMENTS, StatementSync>;
+  readonly #onClose: () => void;
   readonly #listeners = new Set<(batch: readonly LogEntry[]) => void>();
+  /** The room's id in the database, {@linkcode NO_ROOM} before its first message. */
+  #id: number;
+  readonly #born: number;
   /** Sequence numbers of the oldest message in the database and of the newest. */
   #first: number;
   #last: number;
+  /** Messages with a lower sequence number are too old. */
+  #firstYoung = 0;
   /** The newest id's milliseconds. */
   #lastMs: number;
   /** The next id's are no less: those of this run are known by when it began. */
   #minMs: number;
   #waiting: Waiting[] = [];
+  #isClosed = false;
 
-  private constructor(store: SqliteStore, { keep, now = Date.now }: SqliteLogOptions) {
-    this.#store = store;
+  constructor(
+    room: string,
+    { database, rooms, statements, keep, now, onClose }: SqliteLogOptions,
+  ) {
+    this.room = room;
+    this.#database = database;
+    this.#rooms = rooms;
+    this.#statements = statements;
     this.#keep = keep;
     this.#now = now;
-    this.#statements = store.prepare(STATEMENTS);
-    const { first, last } = this.#statements.ends.get() as { first: number; last: number };
-    this.#first = first;
-    this.#last = last;
-    this.#lastMs = this.#number(this.#statements.msOf, last) ??
-      this.#number(this.#statements.born)!;
-    this.#minMs = Math.max(now(), this.#lastMs, this.#number(this.#statements.latestRun)!);
-    this.#statements.addRun.run(last, this.#minMs);
-    if (this.#first < this.#oldest) store.trimSoon(this);
-  }
-
-  /**
-   * Opens the log in the database at `path`, or a new one in memory for
-   * `:memory:`.
-   *
-   * @throws {Error} See {@linkcode SqliteStore.open}.
-   */
-  static open(path: string, options: SqliteLogOptions): SqliteLog {
-    const { now = Date.now } = options;
-    return new SqliteLog(SqliteStore.open(path, now()), options);
-  }
-
-  get id(): string {
-    return this.#number(this.#statements.born)!.toString(36);
+    this.#onClose = onClose;
+    const { id, born, last, ms } = rooms.find(room) ?? rooms.begin(room);
+    this.#id = id;
+    this.#born = born;
+    this.#last = this.#number("lastSeq") ?? last;
+    this.#first = this.#number("firstSeq") ?? this.#last + 1;
+    this.#lastMs = this.#number("msOf", this.#last) ?? (this.#last === 0 ? born : ms);
+    this.#minMs = Math.max(
+      now(),
+      rooms.runBegan,
+      ms,
+      this.#lastMs,
+      this.#number("latestRun") ?? 0,
+    );
+    if (id !== NO_ROOM && !rooms.runs.has(id)) this.#noteRun();
+    this.#trimIfDue();
   }
 
   append(post: Post): Promise<Appended> {
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-    if (this.#store.isClosed) reject(new LogUnavailableError("The message log is closed"));
+    if (this.#isUnavailable) reject(new LogUnavailableError("The message log is closed"));
     else {
       this.#waiting.push({ post, resolve, reject });
-      this.#store.writeSoon(this);
+      this.#database.writeSoon(this);
     }
     return promise;
   }
 
   // deno-lint-ignore require-await
   async read(range: Range): Promise<LogPage> {
-    if (this.#store.isClosed) throw new LogUnavailableError("The message log is closed");
+    if (this.#isUnavailable) throw new LogUnavailableError("The message log is closed");
     try {
       if ("before" in range) return this.#readBefore(range.before, range.count);
       const end = this.#last + 1;
@@ -153,19 +215,47 @@ export class SqliteLog implements MessageLog, Participant {
 
   // deno-lint-ignore require-await
   async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** Stores what waits, and closes the log. */
+  close(): void {
+    if (this.#isClosed) return;
     this.#listeners.clear();
-    this.#store[Symbol.dispose]();
+    if (this.#waiting.length > 0) this.#database.writeNow();
+    this.#isClosed = true;
+    this.#onClose();
+    this.#dropIfEmpty();
+  }
+
+  /** Gives up the messages of before a time. */
+  expire(minMs: number): void {
+    let [low, high] = [this.#oldest, this.#last + 1];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const row = this.#statements.nextAfter.get(this.#id, middle) as Row | undefined;
+      if (!row || row.ms >= minMs) high = middle;
+      else low = row.seq + 1;
+    }
+    if (low > this.#oldest) {
+      this.#firstYoung = low;
+      this.#emit([]);
+    }
+    this.#trimIfDue();
   }
 
   /** Inserts the posts that wait; once they are durable: counters, answers, subscribers. */
   write(): () => void {
     const now = this.#now();
-    const ms = Math.max(now, this.#minMs);
+    const { room } = this;
+    const claim = { room, first: this.#last + 1, last: this.#last + this.#waiting.length };
+    const ms = this.#rooms.claim(claim, Math.max(now, this.#minMs));
     const moment = momentOf(new Date(now));
     const batch: LogEntry[] = [];
     const answers: (() => void)[] = [];
+    let id = this.#id;
     for (const { post, resolve, reject } of this.#waiting) {
-      const earlier = post.key === undefined ? undefined : this.#findKey(post.key);
+      const earlier = post.key === undefined ? undefined : this.#findKey(id, post.key);
       if (earlier) {
         const entry = toEntry(earlier);
         answers.push(
@@ -176,23 +266,34 @@ export class SqliteLog implements MessageLog, Participant {
         continue;
       }
       const seq = this.#last + batch.length + 1;
-      const id = `${ms}-${seq}`;
-      const { nickname, message } = post;
-      const json = messageJson({ id, nickname, message, ...moment });
-      this.#statements.insert.run(seq, ms, post.key ?? null, json);
-      const entry = { id, json };
+      try {
+        id ||= this.#rooms.add(room, this.#born);
+      } catch (error) {
+        if (!(error instanceof RoomLimitError)) throw error;
+        answers.push(() => reject(error));
+        continue;
+      }
+      const { nickname, message, by, key } = post;
+      const entry = { id: `${ms}-${seq}`, json: "" };
+      entry.json = messageJson({ id: entry.id, nickname, message, ...moment, by });
+      this.#statements.insert.run(id, seq, ms, key ?? null, entry.json);
       batch.push(entry);
       answers.push(() => resolve({ entry, repeated: false }));
     }
+    if (batch.length > 0 && !this.#rooms.runs.has(id)) {
+      this.#statements.addRun.run(id, this.#last, this.#minMs);
+    }
     return () => {
       this.#waiting = [];
+      this.#id = id;
+      if (batch.length > 0) this.#rooms.runs.add(id);
       if (batch.length > 0) {
         this.#last += batch.length;
         this.#lastMs = this.#minMs = ms;
       }
       for (const answer of answers) answer();
       if (batch.length > 0) this.#emit(batch);
-      if (this.#first < this.#oldest) this.#store.trimSoon(this);
+      this.#trimIfDue();
     };
   }
 
@@ -202,16 +303,53 @@ export class SqliteLog implements MessageLog, Participant {
     for (const { reject } of waiting) reject(error);
   }
 
-  trim(): boolean {
+  trim(): () => boolean {
     const end = Math.min(this.#oldest, this.#first + TRIM_SIZE);
-    this.#statements.trim.run(end);
-    this.#first = end;
-    return end < this.#oldest;
+    this.#statements.trim.run(this.#id, end);
+    if (end > this.#last) this.#rooms.empty(this.#id, this.#last, this.#lastMs);
+    return () => {
+      this.#first = end;
+      if (this.#isClosed) this.#dropIfEmpty();
+      return end < this.#oldest;
+    };
+  }
+
+  #trimIfDue(): void {
+    if (this.#first < this.#oldest) this.#database.trimSoon(this);
   }
 
   /** The sequence number of the oldest message that is kept; one past the last if the log is empty. */
   get #oldest(): number {
-    return Math.max(this.#first, this.#last - this.#keep + 1);
+    return Math.max(this.#first, this.#last - this.#keep + 1, this.#firstYoung);
+  }
+
+  /** Notes when this run of the program began, if possible; else the next message does. */
+  #noteRun(): void {
+    try {
+      this.#statements.addRun.run(this.#id, this.#last, this.#minMs);
+      this.#rooms.runs.add(this.#id);
+    } catch (error) {
+      // A full disk, most likely. What is there can be read.
+      if (!isSqliteError(error)) throw error;
+    }
+  }
+
+  get #isEmpty(): boolean {
+    return this.#first > this.#last;
+  }
+
+  get #isUnavailable(): boolean {
+    return this.#isClosed || this.#database.isClosed;
+  }
+
+  #dropIfEmpty(): void {
+    if (!this.#isEmpty || this.#id === NO_ROOM) return;
+    try {
+      this.#rooms.drop({ name: this.room, id: this.#id, ms: this.#lastMs });
+    } catch (error) {
+      // A full disk, most likely. The next start drops it.
+      if (!isSqliteError(error)) throw error;
+    }
   }
 
   #emit(batch: readonly LogEntry[]): void {
@@ -225,11 +363,11 @@ export class SqliteLog implements MessageLog, Participant {
     }
   }
 
-  /** The kept message with a key. One that is no longer kept gives its key up. */
-  #findKey(key: string): Row | undefined {
-    const row = this.#statements.byKey.get(key) as unknown as Row | undefined;
+  /** The room's kept message with a key. One that is no longer kept gives its key up. */
+  #findKey(id: number, key: string): Row | undefined {
+    const row = this.#statements.byKey.get(id, key) as unknown as Row | undefined;
     if (!row || row.seq >= this.#oldest) return row;
-    this.#statements.dropKey.run(row.seq);
+    this.#statements.dropKey.run(id, row.seq);
   }
 
   /**
@@ -240,7 +378,8 @@ export class SqliteLog implements MessageLog, Participant {
     const entries: LogEntry[] = [];
     let first = from;
     let size = 0;
-    for (const row of this.#statements.forward.iterate(from, end) as Iterable<unknown>) {
+    const rows = this.#statements.forward.iterate(this.#id, from, end) as Iterable<unknown>;
+    for (const row of rows) {
       const { seq, bytes } = row as Row & { readonly bytes: number };
       size += bytes;
       if (entries.length === 0) first = seq;
@@ -259,8 +398,10 @@ export class SqliteLog implements MessageLog, Participant {
 
   /** The messages just before one: as many as wanted, or as there are without a gap. */
   #readBefore(id: string, count: number): LogPage {
-    const before = this.#seqOf(id) ?? 0;
-    const rows = this.#statements.backward.all(this.#oldest, before, count) as { seq: number }[];
+    const seq = this.#seqOf(id);
+    const before = seq ?? 0;
+    const found = this.#statements.backward.all(this.#id, this.#oldest, before, count);
+    const rows = found as { seq: number }[];
     const end = (rows[0]?.seq ?? this.#oldest - 1) + 1;
     let from = end;
     for (const { seq } of rows) {
@@ -268,9 +409,9 @@ export class SqliteLog implements MessageLog, Participant {
       from = seq;
     }
     const page = this.#readRun(from, end, end);
-    const missed = Math.max(before - end, 0);
+    const missed = seq === undefined ? null : Math.max(before - end, 0);
     if (from === end) return { ...page, missed, end: page.cursor };
-    return { ...page, missed, end: `${this.#number(this.#statements.msOf, end - 1)}-${end - 1}` };
+    return { ...page, missed, end: `${this.#number("msOf", end - 1)}-${end - 1}` };
   }
 
   /**
@@ -279,21 +420,21 @@ export class SqliteLog implements MessageLog, Participant {
    * was put back from an older copy does not know what was written after the copy.
    */
   #seqOf(cursor: string): number | undefined {
-    const { born, msOf, runOf, runAfter } = this.#statements;
     const { ms, seq } = parseId(cursor) ?? { ms: 0, seq: Infinity };
     if (seq > this.#last) return undefined;
-    const known = seq === 0 ? this.#number(born) : this.#number(msOf, seq);
+    const known = seq === 0 ? this.#born : this.#number("msOf", seq);
     if (known !== undefined) return ms === known ? seq : undefined;
     // No longer kept: it must be from the time of the server's run that wrote this number.
-    const min = this.#number(runOf, seq) ?? Infinity;
-    const max = this.#number(runAfter, seq) ?? this.#lastMs;
+    const min = this.#number("runOf", seq) ?? Infinity;
+    const max = this.#number("runAfter", seq) ?? this.#lastMs;
     return min <= ms && ms <= max ? seq : undefined;
   }
 
-  /** The first column of the first row, undefined if there is none. */
-  #number(statement: StatementSync, ...parameters: number[]): number | undefined {
-    const row = statement.get(...parameters);
-    return row && Number(Object.values(row)[0]);
+  /** The first column of the first row of this room, undefined if there is none. */
+  #number(statement: keyof typeof LOG_STATEMENTS, ...parameters: number[]): number | undefined {
+    const row = this.#statements[statement].get(this.#id, ...parameters);
+    const value = row && Object.values(row)[0];
+    return typeof value === "number" ? value : undefined;
   }
 }
 

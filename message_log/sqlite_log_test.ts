@@ -11,10 +11,11 @@ import {
 import { DatabaseSync } from "node:sqlite";
 import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
+import { openMainLog } from "../tests/open_log.ts";
 import { testMessageLog } from "./conformance.ts";
-import { KeyConflictError, type LogEntry } from "./message_log.ts";
-import { openMessageLog } from "./open.ts";
-import { SqliteLog } from "./sqlite_log.ts";
+import { KeyConflictError, type LogEntry, type MessageLog } from "./message_log.ts";
+import { openMessageStore } from "./open.ts";
+import { SqliteStore, type SqliteStoreOptions } from "./sqlite_store.ts";
 
 const { state } = await Deno.permissions.query({ name: "write" });
 const ignore = state !== "granted";
@@ -23,7 +24,7 @@ testMessageLog({
   name: "memory:",
   survives: false,
   newStorage: () => ({
-    open: (options) => SqliteLog.open(":memory:", options),
+    open: (options) => SqliteStore.open(":memory:", options),
     [Symbol.asyncDispose]: async () => {},
   }),
 });
@@ -35,13 +36,13 @@ testMessageLog({
   async newStorage() {
     const folder = await newFolder();
     return {
-      open: (options) => SqliteLog.open(`${folder.path}/chat.db`, options),
+      open: (options) => SqliteStore.open(`${folder.path}/chat.db`, options),
       [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
     };
   },
 });
 
-Deno.test("SqliteLog.open() says in one line what is wrong with a file", { ignore }, async () => {
+Deno.test("SqliteStore.open() says in one line what is wrong with a file", { ignore }, async () => {
   await using folder = await newFolder();
   const make = (name: string, sql: string) => {
     using db = new DatabaseSync(`${folder.path}/${name}`);
@@ -53,40 +54,43 @@ Deno.test("SqliteLog.open() says in one line what is wrong with a file", { ignor
   const cases = [
     [`${folder.path}/text.db`, "text.db is not a database"],
     [`${folder.path}/other.db`, "is a database of another program"],
-    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 2)"],
+    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 3)"],
     [`${folder.path}/none/chat.db`, "none/chat.db can't be opened"],
     [folder.path, "can't be opened"],
   ];
   for (const [path, problem] of cases) {
-    const error = await assertRejects(() => openMessageLog(`sqlite:${path}`, { keep: 10 }), Error);
+    const error = await assertRejects(
+      () => openMessageStore(`sqlite:${path}`, { keep: 10 }),
+      Error,
+    );
     assertStringIncludes(error.message, problem);
     assertStringIncludes(error.message, "--message-log");
     assertEquals(error.message.split("\n").length, 1);
   }
 });
 
-Deno.test("SqliteLog.open() refuses a file that a server has open", { ignore }, async () => {
+Deno.test("SqliteStore.open() refuses a file that a server has open", { ignore }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
   {
-    await using _log = SqliteLog.open(path, { keep: 10 });
-    const error = assertThrows(() => SqliteLog.open(path, { keep: 10 }), Error);
+    await using _log = await open(path, { keep: 10 });
+    const error = assertThrows(() => SqliteStore.open(path, { keep: 10 }), Error);
     assertStringIncludes(error.message, "is in use by another server");
   }
-  await SqliteLog.open(path, { keep: 10 })[Symbol.asyncDispose]();
+  await SqliteStore.open(path, { keep: 10 })[Symbol.asyncDispose]();
 });
 
 Deno.test("SqliteLog deletes what is no longer kept, in the background", { ignore }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
   {
-    await using log = SqliteLog.open(path, { keep: 5000 });
+    await using log = await open(path, { keep: 5000 });
     await Promise.all(Array.from({ length: 5000 }, () => append(log, "hi")));
   }
   mock.timers.enable({ apis: ["setTimeout"] });
   using _real = { [Symbol.dispose]: () => mock.timers.reset() };
   {
-    await using log = SqliteLog.open(path, { keep: 10 });
+    await using log = await open(path, { keep: 10 });
     for (let n = 0; n < 20; n++) mock.timers.tick(50);
     assertEquals((await log.read({ latest: 100 })).entries.length, 10);
   }
@@ -94,19 +98,19 @@ Deno.test("SqliteLog deletes what is no longer kept, in the background", { ignor
 });
 
 Deno.test("SqliteLog leaves no timer when it is disposed of with a post to store", async () => {
-  const log = SqliteLog.open(":memory:", { keep: 1 });
+  const log = await open(":memory:", { keep: 1 });
   await append(log, "one");
   const appending = append(log, "two");
   await log[Symbol.asyncDispose]();
   await appending;
 });
 
-Deno.test("SqliteLog.open() makes a file that only its user can read", {
+Deno.test("SqliteStore.open() makes a file that only its user can read", {
   ignore: ignore || Deno.build.os === "windows",
 }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
-  await using log = SqliteLog.open(path, { keep: 10 });
+  await using log = await open(path, { keep: 10 });
   await append(log, "hi");
   for (const file of [path, `${path}-wal`]) {
     assertEquals((await Deno.stat(file)).mode! & 0o777, 0o600, file);
@@ -118,13 +122,13 @@ Deno.test("SqliteLog overwrites what is no longer kept", { ignore }, async () =>
   const path = `${folder.path}/chat.db`;
   const secrets = Array.from({ length: 300 }, (_, n) => `secret ${n} ${"x".repeat(100)}`);
   {
-    await using log = SqliteLog.open(path, { keep: 300 });
+    await using log = await open(path, { keep: 300 });
     for (const secret of secrets) await append(log, secret);
   }
   mock.timers.enable({ apis: ["setTimeout"] });
   using _real = { [Symbol.dispose]: () => mock.timers.reset() };
   {
-    await using _log = SqliteLog.open(path, { keep: 10 });
+    await using _log = await open(path, { keep: 10 });
     mock.timers.tick(50);
   }
   const file = new TextDecoder("latin1").decode(await Deno.readFile(path));
@@ -132,7 +136,7 @@ Deno.test("SqliteLog overwrites what is no longer kept", { ignore }, async () =>
   assertStringIncludes(file, "secret 290 ");
 });
 
-Deno.test("SqliteLog.open() writes nothing to a database of another program", {
+Deno.test("SqliteStore.open() writes nothing to a database of another program", {
   ignore,
 }, async () => {
   await using folder = await newFolder();
@@ -142,11 +146,11 @@ Deno.test("SqliteLog.open() writes nothing to a database of another program", {
     db.exec("CREATE TABLE accounts (name TEXT)");
   }
   const before = await Deno.readFile(path);
-  assertThrows(() => SqliteLog.open(path, { keep: 10 }), Error, "another program");
+  assertThrows(() => SqliteStore.open(path, { keep: 10 }), Error, "another program");
   assertEquals(await Deno.readFile(path), before);
 });
 
-Deno.test("SqliteLog.open() takes over a file of version 0.1", { ignore }, async () => {
+Deno.test("SqliteStore.open() takes over a file of version 0.1", { ignore }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
   {
@@ -165,7 +169,7 @@ Deno.test("SqliteLog.open() takes over a file of version 0.1", { ignore }, async
       INSERT INTO messages VALUES (4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
     `);
   }
-  await using log = SqliteLog.open(path, { keep: 10, now: () => 3000 });
+  await using log = await open(path, { keep: 10, now: () => 3000 });
   assertEquals((await log.read({ since: "1500-2" })).missed, 0);
   const { entries, missed } = await log.read({ since: "1000-0" });
   assertEquals([entries.map(({ id }) => id), missed], [["2000-3", "2001-4"], 2]);
@@ -174,6 +178,68 @@ Deno.test("SqliteLog.open() takes over a file of version 0.1", { ignore }, async
   assertEquals((await append(log, "new")).id, "3000-5");
 });
 
+Deno.test("SqliteLog gives the disk back what is no longer kept", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const message = "x".repeat(4000);
+  {
+    await using log = await open(path, { keep: 2000 });
+    await Promise.all(Array.from({ length: 2000 }, () => append(log, message)));
+  }
+  const before = (await Deno.stat(path)).size;
+  {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    await using _log = await open(path, { keep: 10 });
+    for (let n = 0; n < 50; n++) mock.timers.tick(50);
+  }
+  const after = (await Deno.stat(path)).size;
+  assert(after < before / 5, `${before} bytes, then ${after}`);
+});
+
+Deno.test(
+  "SqliteLog that was closed takes nothing from rooms that come after it",
+  { ignore },
+  async () => {
+    await using folder = await newFolder();
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    let now = Date.UTC(2026, 0, 1);
+    await using store = SqliteStore.open(`${folder.path}/chat.db`, {
+      keep: 5000,
+      keepDays: 1,
+      now: () => now,
+    });
+    const write = async (room: string, count: number) => {
+      await using log = store.openLog(room);
+      const message = "x".repeat(4000);
+      await Promise.all(Array.from({ length: count }, () => append(log, message)));
+    };
+    const countOf = async (room: string) => {
+      await using log = store.openLog(room);
+      let count = 0;
+      for (let since: string | undefined, end = false; !end;) {
+        const page = await log.read({ since });
+        count += page.entries.length;
+        since = page.cursor;
+        end = page.cursor === page.end;
+      }
+      return count;
+    };
+    await write("old", 2000);
+    now += 25 * 60 * 60_000;
+    mock.timers.tick(60_000);
+    // All while what was old is trimmed, and the file shrinks after it.
+    for (let n = 1; n < 100; n++) {
+      if (n % 5 === 0) await write(`new ${n}`, 3);
+      if (n === 20) await write("old", 3);
+      mock.timers.tick(50);
+    }
+    for (let n = 5; n < 100; n += 5) assertEquals(await countOf(`new ${n}`), 3, `new ${n}`);
+    assertEquals(await countOf("old"), 3);
+  },
+);
+
 Deno.test("SqliteLog reads on where rows are missing from the file, and says how many", {
   ignore,
 }, async () => {
@@ -181,7 +247,7 @@ Deno.test("SqliteLog reads on where rows are missing from the file, and says how
   const path = `${folder.path}/chat.db`;
   const ids: string[] = [];
   {
-    await using log = SqliteLog.open(path, { keep: 1000 });
+    await using log = await open(path, { keep: 1000 });
     for (let n = 0; n < 400; n++) ids.push((await append(log, `${n}`)).id);
   }
   {
@@ -191,7 +257,7 @@ Deno.test("SqliteLog reads on where rows are missing from the file, and says how
     // A hole within a page.
     db.exec("DELETE FROM messages WHERE seq = 340");
   }
-  await using log = SqliteLog.open(path, { keep: 1000 });
+  await using log = await open(path, { keep: 1000 });
   const found: string[] = [];
   const gaps: (number | null)[] = [];
   for (let page = await log.read({ since: undefined });;) {
@@ -219,7 +285,7 @@ Deno.test("SqliteLog takes no cursor of what an older copy of its file has lost"
   const path = `${folder.path}/chat.db`;
   let now = Date.UTC(2026, 0, 1);
   const run = async (count: number) => {
-    await using log = SqliteLog.open(path, { keep: 10, now: () => now });
+    await using log = await open(path, { keep: 10, now: () => now });
     const ids: string[] = [];
     for (let n = 0; n < count; n++) {
       now++;
@@ -238,7 +304,7 @@ Deno.test("SqliteLog takes no cursor of what an older copy of its file has lost"
     // What is no longer kept is deleted, so that only its time can tell.
     db.exec("DELETE FROM messages WHERE seq <= 50");
   }
-  await using log = SqliteLog.open(path, { keep: 10, now: () => now });
+  await using log = await open(path, { keep: 10, now: () => now });
   for (const id of lost) assertEquals((await log.read({ since: id })).missed, null, id);
   for (const [n, id] of [...kept, ...later].entries()) {
     assertEquals((await log.read({ since: id })).missed, Math.max(0, 49 - n), id);
@@ -255,13 +321,13 @@ Deno.test("SqliteLog knows the cursors of deleted messages when the clock steppe
   const ids: string[] = [];
   for (const start of [noon, noon + 1000, noon]) {
     now = start;
-    await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+    await using log = await open(path, { keep: 1, now: () => now });
     now = noon;
     ids.push((await append(log, "hi")).id);
   }
   mock.timers.enable({ apis: ["setTimeout"] });
   using _real = { [Symbol.dispose]: () => mock.timers.reset() };
-  await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+  await using log = await open(path, { keep: 1, now: () => now });
   mock.timers.tick(50);
   for (const [n, id] of ids.entries()) {
     assertEquals((await log.read({ since: id })).missed, Math.max(0, 1 - n), id);
@@ -275,7 +341,7 @@ Deno.test("SqliteLog gives no id again that an older copy of its file has lost",
   const path = `${folder.path}/chat.db`;
   let now = Date.UTC(2026, 0, 1);
   const run = async () => {
-    await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+    await using log = await open(path, { keep: 1, now: () => now });
     return (await append(log, "hi")).id;
   };
   await run();
@@ -283,10 +349,10 @@ Deno.test("SqliteLog gives no id again that an older copy of its file has lost",
   const lost = await run();
   await Deno.writeFile(path, copy);
   now += 1000;
-  await SqliteLog.open(path, { keep: 1, now: () => now })[Symbol.asyncDispose]();
+  await (await open(path, { keep: 1, now: () => now }))[Symbol.asyncDispose]();
   now -= 1000;
   assertNotEquals(await run(), lost);
-  await using log = SqliteLog.open(path, { keep: 1, now: () => now });
+  await using log = await open(path, { keep: 1, now: () => now });
   assertEquals((await log.read({ since: lost })).missed, null);
 });
 
@@ -295,19 +361,24 @@ Deno.test("SqliteLog refuses a key whose message was damaged in the file", { ign
   const path = `${folder.path}/chat.db`;
   const post = { nickname: "ann", message: "hi", key: "k" };
   {
-    await using log = SqliteLog.open(path, { keep: 10 });
+    await using log = await open(path, { keep: 10 });
     await log.append(post);
   }
   {
     using db = new DatabaseSync(path);
     db.exec("UPDATE messages SET json = '{'");
   }
-  await using log = SqliteLog.open(path, { keep: 10 });
+  await using log = await open(path, { keep: 10 });
   await assertRejects(() => log.append(post), KeyConflictError);
   assertEquals((await append(log, "next")).id.split("-")[1], "2");
 });
 
-async function append(log: SqliteLog, message: string): Promise<LogEntry> {
+/** The main room's log in a file. */
+async function open(path: string, options: SqliteStoreOptions): Promise<MessageLog> {
+  return await openMainLog(SqliteStore.open(path, options));
+}
+
+async function append(log: MessageLog, message: string): Promise<LogEntry> {
   return (await log.append({ nickname: "ann", message })).entry;
 }
 

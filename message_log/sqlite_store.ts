@@ -1,247 +1,199 @@
 /**
- * The SQLite database that logs are kept in: the file, its schema, the one
- * transaction of a turn, and the trimming of what is no longer kept. What the
- * rows mean is the logs' affair. The database is ours alone while the program
- * runs: a second program that opens the file is refused.
- *
- * The file is in WAL mode with `synchronous` at NORMAL: a message that was
- * answered survives the end of the program, however it ends; only a power cut
- * can take the last ones. What is deleted is overwritten.
+ * The logs of all rooms in one SQLite database: which rooms have messages, and how
+ * old messages may become. The statements are prepared once for all logs.
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { LogUnavailableError } from "./message_log.ts";
+import type { StatementSync } from "node:sqlite";
+import {
+  LogUnavailableError,
+  type MessageStore,
+  type Retention,
+  RoomLimitError,
+} from "./message_log.ts";
+import { isSqliteError, SqliteDatabase, toLogError } from "./sqlite_database.ts";
+import {
+  type Claim,
+  LOG_STATEMENTS,
+  NO_ROOM,
+  type RoomRow,
+  type RoomTable,
+  SqliteLog,
+} from "./sqlite_log.ts";
 
-/** Marks the file as ours in its header: "CHAT" in ASCII. */
-const APPLICATION_ID = 0x43484154;
-/** How long a previous run may take to release the file. */
-const BUSY_TIMEOUT_MS = 1000;
-/** The pause between two steps of trimming, so that posts get their turns. */
-const TRIM_PAUSE_MS = 50;
+/** Rooms are searched for messages that have become too old this often. */
+const EXPIRY_INTERVAL_MS = 60_000;
+const DAY_MS = 24 * 60 * 60_000;
+/** For this many milliseconds it is known which numbers their ids have. */
+const MAX_CLAIMED = 64;
+/** The main room, which is always there. */
+const MAIN = "";
 
-/** How the schema grew; a file's `user_version` is the number of steps it has taken. */
-const MIGRATIONS: readonly string[] = [
-  `
-  CREATE TABLE log (born INTEGER NOT NULL) STRICT;
-  INSERT INTO log (born) VALUES (:now);
-  CREATE TABLE messages (
-    seq INTEGER PRIMARY KEY,
-    ms INTEGER NOT NULL,
-    key TEXT,
-    json TEXT NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
-  `,
-  // Each run of the server: the messages after seq were written at ms or later.
-  `
-  CREATE TABLE runs (seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL) STRICT;
-  INSERT INTO runs (seq, ms) SELECT 0, born FROM log;
-  `,
-];
-
-/** What SQLite's errors mean to the person who starts the program. */
-const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
-  ["database is locked", "is in use by another server; stop that one, or use another file"],
-  ["readonly database", "can't be written; give this user write permission, or use another file"],
-  ["disk image is malformed", "is damaged; restore it from a copy, or use another file"],
-  ["disk is full", "does not fit on the disk; make room, or use another file"],
-  [
-    "disk I/O error",
-    "can't be read or written; check the disk and the permissions of its folder, or use another file",
-  ],
-  ["file is not a database", "is not a database; use another file"],
-  [
-    "",
-    "can't be opened; create its folder and give this user permission to read and write there, or use another file",
-  ],
-];
-
-/** A log's part in the transaction of a turn. */
-export interface Participant {
-  /** Writes what waits. The function that it returns is called once that is durable. */
-  write(): () => void;
-  /** Called instead if nothing of it was stored. */
-  fail(error: unknown): void;
-  /** Deletes some of what is no longer kept; whether there is more. */
-  trim(): boolean;
+/** Options for {@linkcode SqliteStore.open}. */
+export interface SqliteStoreOptions extends Retention {
+  /** The clock, in milliseconds since 1970. @default {Date.now} */
+  readonly now?: () => number;
 }
 
-/** A database of logs, in a file or in memory. */
-export class SqliteStore implements Disposable {
-  readonly #db: DatabaseSync;
-  readonly #begin: StatementSync;
-  readonly #commit: StatementSync;
-  readonly #rollback: StatementSync;
-  readonly #writing = new Set<Participant>();
-  readonly #trimming = new Map<Participant, ReturnType<typeof setTimeout>>();
-  #isClosed = false;
+const STATEMENTS = {
+  secret: "SELECT secret FROM log",
+  born: "SELECT born FROM log",
+  findRoom: "SELECT id, born, last, ms FROM rooms WHERE name = ?",
+  allRooms: "SELECT id, name, ms FROM rooms",
+  hasMessages: "SELECT 1 FROM messages WHERE room = ? LIMIT 1",
+  countRooms: `SELECT count(*) AS rooms FROM rooms
+               WHERE name <> '' AND EXISTS (SELECT 1 FROM messages WHERE room = rooms.id)`,
+  addRoom: "INSERT INTO rooms (name, born, last, ms) VALUES (?, ?, 0, ?) RETURNING id",
+  // A log that was closed may come late: another may have gone on.
+  emptyRoom: "UPDATE rooms SET last = max(last, ?), ms = max(ms, ?) WHERE id = ?",
+  dropRoom: "DELETE FROM rooms WHERE id = ?",
+  dropRuns: "DELETE FROM runs WHERE room = ?",
+  setBorn: "UPDATE log SET born = max(born, ?)",
+};
 
-  private constructor(db: DatabaseSync, now: number) {
-    this.#db = db;
-    checkOwner(db);
-    db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = NORMAL;
-      PRAGMA secure_delete = ON;
-    `);
-    migrate(db, now);
-    this.#begin = db.prepare("BEGIN IMMEDIATE");
-    this.#commit = db.prepare("COMMIT");
-    this.#rollback = db.prepare("ROLLBACK");
+/** A {@linkcode MessageStore} in SQLite. */
+export class SqliteStore implements MessageStore, RoomTable {
+  readonly secret: Uint8Array<ArrayBuffer>;
+  readonly runs = new Set<number>();
+  readonly runBegan: number;
+  readonly #database: SqliteDatabase;
+  readonly #options: SqliteStoreOptions;
+  readonly #now: () => number;
+  readonly #statements: Record<keyof typeof STATEMENTS, StatementSync>;
+  readonly #logStatements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
+  readonly #open = new Map<string, SqliteLog>();
+  /** The numbers in the ids of the last milliseconds. */
+  readonly #claimed = new Map<number, Claim[]>();
+  readonly #expiry: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(database: SqliteDatabase, options: SqliteStoreOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.runBegan = this.#now();
+    this.#statements = database.prepare(STATEMENTS);
+    this.#logStatements = database.prepare(LOG_STATEMENTS);
+    this.secret = this.#statements.secret.get()!.secret as Uint8Array<ArrayBuffer>;
+    this.#forEachRoom((room) => this.drop(room));
+    if (!options.keepDays) return;
+    this.#expire();
+    this.#expiry = setInterval(() => this.#expire(), EXPIRY_INTERVAL_MS);
   }
 
   /**
-   * Opens the database at `path`, creating it if it does not exist, or a new
-   * one in memory for `:memory:`.
+   * Opens the database at `path`, creating it if it does not exist, or a new one in
+   * memory for `:memory:`.
    *
-   * @throws {Error} If the file is not such a database, is in use or can't be
-   * opened or written; the message names the file and the setting.
+   * @throws {Error} See {@linkcode SqliteDatabase.open}.
    */
-  static open(path: string, now: number): SqliteStore {
-    let db: DatabaseSync | undefined;
+  static open(path: string, options: SqliteStoreOptions): SqliteStore {
+    const { now = Date.now } = options;
+    return new SqliteStore(SqliteDatabase.open(path, now()), options);
+  }
+
+  get id(): string {
+    return this.find(MAIN)!.born.toString(36);
+  }
+
+  openLog(room: string): SqliteLog {
     try {
-      createFile(path);
-      db = new DatabaseSync(path);
-      return new SqliteStore(db, now);
+      this.#database.stopTrimming(room);
+      const log = new SqliteLog(room, {
+        database: this.#database,
+        rooms: this,
+        statements: this.#logStatements,
+        keep: this.#options.keep,
+        now: this.#now,
+        onClose: () => this.#open.delete(room),
+      });
+      this.#open.set(room, log);
+      return log;
     } catch (error) {
-      db?.close();
-      if (error instanceof ForeignFileError) throw new Error(error.message);
-      const text = error instanceof Error ? error.message : "";
-      const [, problem] = OPEN_ERRORS.find(([part]) => text.includes(part))!;
-      throw new Error(`the message log ${path} ${problem} with --message-log`, { cause: error });
+      throw toLogError(error);
     }
   }
 
-  /** Prepares statements by name. */
-  prepare<Name extends string>(sql: Record<Name, string>): Record<Name, StatementSync> {
-    const statements = Object.entries<string>(sql).map(([name, text]) =>
-      [name, this.#db.prepare(text)] as const
-    );
-    return Object.fromEntries(statements) as Record<Name, StatementSync>;
+  find(name: string): RoomRow | undefined {
+    return this.#statements.findRoom.get(name) as RoomRow | undefined;
   }
 
   /**
-   * Lets a log take part in the transaction of this turn of the event loop,
-   * which begins once everything else in the turn has run.
+   * A room's first cursor, `<born>-0`, is its own: it is before the beginning of the log by a time that
+   * depends on the name.
    */
-  writeSoon(log: Participant): void {
-    if (this.#writing.size === 0) setImmediate(() => this.#write());
-    this.#writing.add(log);
+  begin(name: string): RoomRow {
+    const ms = this.#statements.born.get()!.born as number;
+    return { id: NO_ROOM, born: ms - hashOf(name), last: 0, ms };
   }
 
-  /** Has a log trimmed in small steps, off the path of any post. */
-  trimSoon(log: Participant): void {
-    if (this.#isClosed || this.#trimming.has(log)) return;
-    const timer = setTimeout(() => {
-      this.#trimming.delete(log);
+  claim(claim: Claim, minMs: number): number {
+    const isOthers = ({ room, first, last }: Claim) =>
+      room !== claim.room && first <= claim.last && claim.first <= last;
+    let ms = minMs;
+    while (this.#claimed.get(ms)?.some(isOthers)) ms++;
+    const claimed = this.#claimed.get(ms) ?? [];
+    this.#claimed.set(ms, claimed);
+    claimed.push(claim);
+    if (this.#claimed.size > MAX_CLAIMED) this.#claimed.delete(this.#claimed.keys().next().value!);
+    return ms;
+  }
+
+  add(name: string, born: number): number {
+    const { maxRooms = Infinity } = this.#options;
+    if (this.#statements.countRooms.get()!.rooms as number >= maxRooms) {
+      throw new RoomLimitError("As many rooms as may be have messages");
+    }
+    return this.#statements.addRoom.get(name, born, born)!.id as number;
+  }
+
+  empty(id: number, last: number, ms: number): void {
+    this.#statements.emptyRoom.run(last, ms, id);
+  }
+
+  drop(
+    { name, id, ms }: { readonly name: string; readonly id: number; readonly ms: number },
+  ): void {
+    if (name === MAIN || this.#open.has(name) || this.#database.isClosed) return;
+    if (this.#statements.hasMessages.get(id)) return;
+    this.runs.delete(id);
+    // The room last: whatever a crash leaves of it is dropped at the next start.
+    this.#statements.dropRuns.run(id);
+    // Should it begin again, its ids go on after those that it had.
+    this.#statements.setBorn.run(Math.max(this.#now(), ms + 1));
+    this.#statements.dropRoom.run(id);
+  }
+
+  // deno-lint-ignore require-await
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#expiry);
+    this.#database[Symbol.dispose]();
+  }
+
+  /** Has every room's log, open or not, give up what has become too old. */
+  #expire(): void {
+    const minMs = this.#now() - this.#options.keepDays! * DAY_MS;
+    this.#forEachRoom(({ name }) => {
+      const open = this.#open.get(name);
+      const log = open ?? this.openLog(name);
+      log.expire(minMs);
+      if (!open) log.close();
+    });
+  }
+
+  /** Where the disk fails for one room, the others have their turn all the same. */
+  #forEachRoom(act: (room: { name: string; id: number; ms: number }) => void): void {
+    for (const room of this.#statements.allRooms.all()) {
       try {
-        if (log.trim()) this.trimSoon(log);
+        act(room as { name: string; id: number; ms: number });
       } catch (error) {
-        // A full disk, most likely. The next post tries again.
-        if (!isSqliteError(error)) throw error;
+        if (!(error instanceof LogUnavailableError) && !isSqliteError(error)) throw error;
       }
-    }, TRIM_PAUSE_MS);
-    this.#trimming.set(log, timer);
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
-  /** Stores what waits, and closes the database. Closing again changes nothing. */
-  [Symbol.dispose](): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    for (const timer of this.#trimming.values()) clearTimeout(timer);
-    this.#write();
-    this.#db.close();
-  }
-
-  /** One transaction for all logs; each hears of it once it is over. */
-  #write(): void {
-    const logs = [...this.#writing];
-    if (logs.length === 0) return;
-    this.#writing.clear();
-    const settlements: (() => void)[] = [];
-    try {
-      this.#begin.run();
-      for (const log of logs) settlements.push(log.write());
-      this.#commit.run();
-    } catch (error) {
-      this.#undo();
-      for (const log of logs) log.fail(toLogError(error));
-      return;
-    }
-    for (const settle of settlements) settle();
-  }
-
-  /** SQLite may have rolled back already; isTransaction tells. */
-  #undo(): void {
-    try {
-      if (this.#db.isTransaction) this.#rollback.run();
-    } catch (error) {
-      // The disk can't even be read. The transaction stays open, so that posts fail until it can.
-      if (!isSqliteError(error)) throw error;
     }
   }
 }
 
-/** An error of the database as {@linkcode LogUnavailableError}; any other error as it is. */
-export function toLogError(cause: unknown): unknown {
-  if (!isSqliteError(cause)) return cause;
-  return new LogUnavailableError("The message log can't be used just now", { cause });
-}
-
-function isSqliteError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
-}
-
-/** A file that is not ours, or not ours to read. */
-class ForeignFileError extends Error {}
-
-/** Creates a file that only this user can read. SQLite's own would be open to all. */
-function createFile(path: string): void {
-  if (path === ":memory:") return;
-  try {
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  } catch (error) {
-    // It exists. If it can't be created, SQLite says so when it opens it.
-    if (!(error instanceof Error && error.constructor.name in Deno.errors)) throw error;
-  }
-}
-
-/** Refuses a database of another program, or of a newer version, before anything is written. */
-function checkOwner(db: DatabaseSync): void {
-  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
-  const { application_id: owner } = db.prepare("PRAGMA application_id").get()!;
-  const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()!;
-  if (owner !== APPLICATION_ID && tables !== 0) {
-    throw new ForeignFileError(
-      "the message log is a database of another program; use another file with --message-log",
-    );
-  }
-  const version = schemaVersion(db);
-  if (version > MIGRATIONS.length) {
-    throw new ForeignFileError(
-      `the message log was written by a newer version (schema ${version}, this one knows ` +
-        `${MIGRATIONS.length}); start that version, or use another file with --message-log`,
-    );
-  }
-}
-
-/** Takes the steps that the file has not taken yet: all of them or none. */
-function migrate(db: DatabaseSync, now: number): void {
-  db.exec("BEGIN EXCLUSIVE");
-  for (const step of MIGRATIONS.slice(schemaVersion(db))) {
-    db.exec(step.replace(":now", String(now)));
-  }
-  db.exec(`
-    PRAGMA application_id = ${APPLICATION_ID};
-    PRAGMA user_version = ${MIGRATIONS.length};
-    COMMIT;
-  `);
-}
-
-function schemaVersion(db: DatabaseSync): number {
-  return Number(db.prepare("PRAGMA user_version").get()!.user_version);
+/** A number of 32 bits for a text (FNV-1a). */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
 }

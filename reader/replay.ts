@@ -6,10 +6,11 @@
 import type { LogPage, MessageLog, Start } from "../message_log/message_log.ts";
 import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
 
-/** Pages that can no longer change are kept up to this many bytes together. */
-const MAX_FINAL_BYTES = 16 * 1024 * 1024;
-/** Pages at the log's end are kept for this many different starts. */
+/** All rooms' pages are kept up to this many bytes together. */
+const MAX_BYTES = 16 * 1024 * 1024;
+/** Pages at a log's end are kept for this many different starts. */
 const MAX_LAST_PAGES = 64;
+const ENCODER = new TextEncoder();
 
 /** A page of the log, encoded. */
 export interface ReplayPage extends Pick<LogPage, "cursor" | "missed"> {
@@ -29,29 +30,58 @@ export function toJson({ entries }: LogPage): string {
   return entries.map(({ json }) => `,\n${json}`).join("");
 }
 
+/** What the pages of all rooms may take together: the oldest make room for new ones. */
+export class PageBudget {
+  /** What forgets each page. */
+  readonly #pages = new Map<ReplayPage, () => void>();
+  #bytes = 0;
+
+  /** Takes a page into account; `forget` is called when it has to go. */
+  add(page: ReplayPage, forget: () => void): void {
+    this.#pages.set(page, forget);
+    this.#bytes += page.bytes.length;
+    for (const [oldest, forgetOldest] of this.#pages) {
+      if (this.#bytes <= MAX_BYTES) break;
+      this.delete(oldest);
+      forgetOldest();
+    }
+  }
+
+  delete(page: ReplayPage): void {
+    if (this.#pages.delete(page)) this.#bytes -= page.bytes.length;
+  }
+}
+
 /** The pages of one log in one encoding, each encoded once. */
 export class Replay implements Disposable {
-  readonly #encoder = new TextEncoder();
   readonly #log: Pick<MessageLog, "read">;
   readonly #encode: (page: LogPage) => string;
+  readonly #budget: PageBudget;
   readonly #subscription: Disposable;
   /** Pages that follow a cursor and are followed by others: their content is final. */
   readonly #final = new Map<string, ReplayPage>();
-  #finalBytes = 0;
-  /** All other pages, and pages being read; valid until the log grows. */
-  readonly #last = new Map<string, ReplayPage | Promise<ReplayPage>>();
-  /** How many times the log has grown. */
+  /** All other pages; valid until the log grows. */
+  readonly #last = new Map<string, ReplayPage>();
+  readonly #reading = new Map<string, Promise<ReplayPage>>();
+  /** How many times the log has grown, and has given up messages before their number said so. */
   #generation = 0;
+  #expiries = 0;
 
   constructor(
     log: Pick<MessageLog, "read" | "subscribe">,
     encode: (page: LogPage) => string,
+    budget: PageBudget = new PageBudget(),
   ) {
     this.#log = log;
     this.#encode = encode;
-    this.#subscription = log.subscribe(() => {
+    this.#budget = budget;
+    this.#subscription = log.subscribe((batch) => {
       this.#generation++;
-      this.#last.clear();
+      this.#reading.clear();
+      this.#forget(this.#last);
+      if (batch.length > 0) return;
+      this.#expiries++;
+      this.#forget(this.#final);
     });
   }
 
@@ -63,47 +93,49 @@ export class Replay implements Disposable {
    */
   read(start: Start): ReplayPage | Promise<ReplayPage> {
     const name = JSON.stringify(start);
-    const known = this.#final.get(name) ?? this.#last.get(name);
+    const known = this.#final.get(name) ?? this.#last.get(name) ?? this.#reading.get(name);
     if (known) return known;
-    if (this.#last.size >= MAX_LAST_PAGES) this.#last.clear();
     const reading = this.#read(start, name);
-    this.#last.set(name, reading);
+    this.#reading.set(name, reading);
     return reading;
   }
 
   /** Forgets its pages and no longer follows the log. */
   [Symbol.dispose](): void {
     this.#subscription[Symbol.dispose]();
-    this.#final.clear();
-    this.#last.clear();
+    this.#generation++;
+    this.#expiries++;
+    this.#reading.clear();
+    this.#forget(this.#final);
+    this.#forget(this.#last);
   }
 
   async #read(start: Start, name: string): Promise<ReplayPage> {
     const generation = this.#generation;
+    const expiries = this.#expiries;
     try {
       const read = await this.#log.read(start);
       const { missed, cursor, end } = read;
-      const bytes = this.#encoder.encode(this.#encode(read));
+      const bytes = ENCODER.encode(this.#encode(read));
       const page = { bytes, missed, cursor, isLast: cursor === end };
       const isFinal = !page.isLast && missed === 0 && "since" in start && start.since !== undefined;
-      if (isFinal) this.#keep(name, page);
-      else if (generation === this.#generation) this.#last.set(name, page);
+      if (isFinal && expiries === this.#expiries) this.#keep(this.#final, name, page);
+      else if (generation === this.#generation) this.#keep(this.#last, name, page);
       return page;
-    } catch (error) {
-      this.#last.delete(name);
-      throw error;
+    } finally {
+      if (generation === this.#generation) this.#reading.delete(name);
     }
   }
 
-  #keep(name: string, page: ReplayPage): void {
-    this.#last.delete(name);
-    if (this.#final.has(name)) return;
-    this.#final.set(name, page);
-    this.#finalBytes += page.bytes.length;
-    for (const [oldest, { bytes }] of this.#final) {
-      if (this.#finalBytes <= MAX_FINAL_BYTES) break;
-      this.#final.delete(oldest);
-      this.#finalBytes -= bytes.length;
-    }
+  #keep(pages: Map<string, ReplayPage>, name: string, page: ReplayPage): void {
+    if (pages.has(name)) return;
+    if (pages === this.#last && pages.size >= MAX_LAST_PAGES) this.#forget(pages);
+    pages.set(name, page);
+    this.#budget.add(page, () => pages.delete(name));
+  }
+
+  #forget(pages: Map<string, ReplayPage>): void {
+    for (const page of pages.values()) this.#budget.delete(page);
+    pages.clear();
   }
 }

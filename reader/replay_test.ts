@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
-import { openMessageLog } from "../message_log/open.ts";
+import { openLog } from "../tests/open_log.ts";
 import { Replay, toFrames } from "./replay.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+const ENTRY: LogEntry = { id: "9-9", json: "{}" };
 
 /** A log of pages that a test makes up, and how it grows. */
 function fakeLog(read: (range: Range) => LogPage) {
@@ -15,11 +17,15 @@ function fakeLog(read: (range: Range) => LogPage) {
       return { [Symbol.dispose]: () => void listeners.delete(onBatch) };
     },
   };
-  return { log, listeners, grow: () => listeners.forEach((listener) => listener([])) };
+  return {
+    log,
+    listeners,
+    grow: (batch: LogEntry[] = [ENTRY]) => listeners.forEach((listener) => listener(batch)),
+  };
 }
 
 Deno.test("Replay.read() reads a page once, and again when the log has grown", async () => {
-  await using log = await openMessageLog("memory:", { keep: 100 });
+  await using log = await openLog("memory:", { keep: 100 });
   using replay = new Replay(log, toFrames);
   await log.append({ nickname: "ann", message: "one" });
   const page = await replay.read({ latest: 50 });
@@ -29,7 +35,7 @@ Deno.test("Replay.read() reads a page once, and again when the log has grown", a
 });
 
 Deno.test("Replay.read() keeps no page that was being read when the log grew", async () => {
-  await using log = await openMessageLog("memory:", { keep: 100 });
+  await using log = await openLog("memory:", { keep: 100 });
   const { promise: isOpen, resolve: open } = Promise.withResolvers<void>();
   using replay = new Replay({
     subscribe: (onBatch) => log.subscribe(onBatch),

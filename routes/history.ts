@@ -62,11 +62,14 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   /** The id of the last message of the page that is being sent, and what is left of the page. */
   #cursor: string;
   #rest: Uint8Array;
+  /** Keeps the room open. */
+  readonly #use: Disposable;
   #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(firstPage: LogPage, room: Room) {
     this.#room = room;
+    this.#use = room.use();
     this.#end = firstPage.end;
     this.#cursor = firstPage.cursor;
     const rows = toJson(this.#untilEnd(firstPage)).slice(",\n".length);
@@ -75,7 +78,10 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#timer = setTimeout(
-      () => controller.error(new BrokenOffError("Nobody reads the history")),
+      () => {
+        this.cancel();
+        controller.error(new BrokenOffError("Nobody reads the history"));
+      },
       this.#room.heartbeatMs * MAX_IDLE_HEARTBEATS,
     );
   }
@@ -83,16 +89,24 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     clearTimeout(this.#timer);
     await nextTurn();
-    if (this.#rest.length === 0) await this.#readOn();
+    try {
+      if (this.#rest.length === 0) await this.#readOn();
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
     if (this.#isOver) return;
     controller.enqueue(this.#rest.subarray(0, PIECE_BYTES));
     this.#rest = this.#rest.subarray(PIECE_BYTES);
-    if (this.#rest.length === 0 && this.#isLast) controller.close();
-    else this.start(controller);
+    if (this.#rest.length > 0 || !this.#isLast) return this.start(controller);
+    this.cancel();
+    controller.close();
   }
 
+  /** Lets go of the room: the body has ended, in one way or another. */
   cancel(): void {
     this.#isOver = true;
+    this.#use[Symbol.dispose]();
     clearTimeout(this.#timer);
   }
 

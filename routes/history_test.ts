@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
 import type { LogEntry } from "../message_log/message_log.ts";
-import { openMessageLog } from "../message_log/open.ts";
+import { openLog } from "../tests/open_log.ts";
 import { BrokenOffError } from "../reader/reader.ts";
 import { Room } from "../room.ts";
 import { sendHistory } from "./history.ts";
@@ -12,7 +12,7 @@ import { toVisit } from "./visit.ts";
 const HEARTBEAT_MS = 15_000;
 
 async function openRoom(keep: number): Promise<Room> {
-  return new Room(await openMessageLog("memory:", { keep }), { heartbeatMs: HEARTBEAT_MS });
+  return new Room(await openLog("memory:", { keep }), { heartbeatMs: HEARTBEAT_MS });
 }
 
 async function append({ log }: Room, count: number): Promise<LogEntry[]> {

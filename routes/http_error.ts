@@ -5,7 +5,12 @@
  */
 
 import { type ErrorStatus, STATUS_CODE, STATUS_TEXT } from "@std/http/status";
-import { KeyConflictError, LogUnavailableError } from "../message_log/message_log.ts";
+import {
+  KeyConflictError,
+  LogUnavailableError,
+  RoomLimitError,
+} from "../message_log/message_log.ts";
+import { RESERVED_NAMES } from "../chat_message.ts";
 import { isNavigation } from "./accept.ts";
 import { escapeHtml } from "./page.ts";
 
@@ -64,7 +69,9 @@ export function excerpt(text: string): string {
 
 function toHtml(request: Request, title: string, detail: string): string {
   // Relative, since a proxy may have put the chat under a path.
-  const depth = (URL.parse(request.url)?.pathname.split("/").length ?? 0) - 2;
+  const [, room, ...rest] = URL.parse(request.url)?.pathname.split("/") ?? [];
+  const isInRoom = rest.length > 0 && /^[\w%-]+$/.test(room) && !RESERVED_NAMES.includes(room);
+  const back = "../".repeat(rest.length) + (isInRoom ? room : "") || ".";
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -72,7 +79,7 @@ function toHtml(request: Request, title: string, detail: string): string {
 <title>${title}</title>
 <h1>${title}</h1>
 <p>${escapeHtml(detail)}</p>
-<p><a href="${"../".repeat(Math.max(depth, 0)) || "."}">Back to the chat</a></p>
+<p><a href="${back}">Back to the chat</a></p>
 `;
 }
 
@@ -84,6 +91,13 @@ export function toHttpError(error: unknown): HttpError {
       STATUS_CODE.UnprocessableEntity,
       'The field "key" was already used for a different message; use a new key for each message.',
       { field: "key" },
+    );
+  }
+  if (error instanceof RoomLimitError) {
+    return new HttpError(
+      STATUS_CODE.Forbidden,
+      "This room has no messages yet, and as many others as may be have some; write in one of " +
+        "those, or start the server with a greater --max-rooms.",
     );
   }
   if (error instanceof LogUnavailableError) {

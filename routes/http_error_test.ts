@@ -10,8 +10,16 @@ Deno.test("HttpError.toResponse() is a page for a browser that would show it", a
     field: "message",
     headers: { "accept-post": "a/b" },
   });
-  const links = { "/": ".", "/chat": ".", "/a/b/c": "../../", "/a/": "../", "/a/b": "../" };
-  for (const [path, link] of Object.entries(links)) {
+  const links = [
+    ["/", ".", "/"],
+    ["/chat", ".", "/"],
+    ["/biology/chat", "../biology", "/biology"],
+    ["/%C3%A9cole/b/c", "../../%C3%A9cole", "/%C3%A9cole"],
+    ["/biology/", "../biology", "/biology"],
+    ["/chat/b", "../", "/"],
+    ["/a.b/c", "../", "/"],
+  ];
+  for (const [path, link, back] of links) {
     const request = new Request(`http://localhost${path}`, { headers: NAVIGATION });
     const response = error.toResponse(request);
     assertEquals(response.status, 415);
@@ -22,7 +30,7 @@ Deno.test("HttpError.toResponse() is a page for a browser that would show it", a
     assertStringIncludes(html, "<p>The &lt;b&gt; &amp; &quot;c&quot; can't be read.</p>");
     assertStringIncludes(html, "<h1>Unsupported Media Type</h1>");
     assertStringIncludes(html, `<a href="${link}">`);
-    assertEquals(new URL(link, `http://localhost/x${path}`).pathname, "/x/");
+    assertEquals(new URL(link, `http://localhost/x${path}`).pathname, `/x${back}`);
     assert(html.length < 500);
   }
 });

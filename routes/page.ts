@@ -8,20 +8,24 @@ import { eTag, ifNoneMatch } from "@std/http/etag";
 import { STATUS_CODE } from "@std/http/status";
 import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "../chat_message.ts";
 import { type Config, VERSION } from "../config.ts";
-import type { MessageLog } from "../message_log/message_log.ts";
+import { MAIN_ROOM } from "../room.ts";
 import attention from "../static/attention.js" with { type: "text" };
 import chat from "../static/chat.js" with { type: "text" };
 import composer from "../static/composer.js" with { type: "text" };
 import connection from "../static/connection.js" with { type: "text" };
 import css from "../static/chat.css" with { type: "text" };
+import dialog from "../static/dialog.js" with { type: "text" };
+import dialogsCss from "../static/dialogs.css" with { type: "text" };
 import drawing from "../static/drawing.js" with { type: "text" };
 import html from "../static/index.html" with { type: "text" };
 import icon from "../static/icon.svg" with { type: "text" };
 import manifest from "../static/manifest.webmanifest" with { type: "text" };
+import invitation from "../static/invitation.js" with { type: "text" };
 import message from "../static/message.js" with { type: "text" };
 import outbox from "../static/outbox.js" with { type: "text" };
 import page from "../static/page.js" with { type: "text" };
 import requests from "../static/requests.js" with { type: "text" };
+import roomList from "../static/room_list.js" with { type: "text" };
 import stream from "../static/stream.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
 import viewport from "../static/viewport.js" with { type: "text" };
@@ -32,11 +36,14 @@ const SCRIPTS = {
   chat,
   composer,
   connection,
+  dialog,
   drawing,
+  invitation,
   message,
   outbox,
   page,
   requests,
+  room_list: roomList,
   stream,
   transcript,
   viewport,
@@ -48,6 +55,9 @@ const CODINGS = ["br", "gzip"] as const;
 
 type Coding = typeof CODINGS[number];
 
+/** Pages of rooms are kept for this many rooms. */
+const MAX_ROOM_PAGES = 100;
+
 /** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
 const MAX_IF_NONE_MATCH_LENGTH = 1024;
 
@@ -56,12 +66,15 @@ export class PageFile {
   readonly #text: string;
   readonly #type: string;
   readonly #tag: string;
+  readonly #caching: string;
   readonly #compressed = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();
 
-  constructor(text: string, type: string, tag: string) {
+  /** A private file is for one visitor: it may come with a cookie. */
+  constructor(text: string, type: string, tag: string, isPrivate = false) {
     this.#text = text;
     this.#type = type;
     this.#tag = tag;
+    this.#caching = isPrivate ? "private, no-cache" : "no-cache";
   }
 
   /** Answers with the file, or 304 if the client has it (RFC 9110, section 13.1.2). */
@@ -72,7 +85,7 @@ export class PageFile {
     const headers = new Headers({
       etag,
       // Keep it, but ask before each use, so that a new version shows at once.
-      "cache-control": "no-cache",
+      "cache-control": this.#caching,
       vary: "accept-encoding",
     });
     const known = asked.get("if-none-match") ?? "";
@@ -92,24 +105,17 @@ export class PageFile {
   }
 }
 
-/** The page's files by their path in the URL; the page knows by the log's id whose messages it shows. */
-export async function loadPage(
-  { title, heartbeat }: Pick<Config, "title" | "heartbeat">,
-  { id }: Pick<MessageLog, "id">,
-): Promise<ReadonlyMap<string, PageFile>> {
-  const preloads = importsOf("chat")
-    .map((name) => `    <link rel="modulepreload" href="${name}.js">\n`);
-  const index = html
-    .replaceAll("Simple Chat", () => escapeHtml(title))
-    .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
-    .replace('data-version="0"', `data-version="${VERSION}"`)
-    .replace('data-log=""', `data-log="${id}"`)
-    .replace('data-most="40"', `data-most="${MAX_NICKNAME_LENGTH}"`)
-    .replace('data-most="4000"', `data-most="${MAX_MESSAGE_LENGTH}"`)
-    .replace("  </head>", `${preloads.join("")}  </head>`);
+/** What every page says. */
+export interface PageOptions extends Pick<Config, "title" | "heartbeat" | "rooms"> {
+  /** Whose messages it shows. */
+  readonly storeId: string;
+}
+
+/** The files of the page but for itself, by their path in the URL. */
+export async function loadFiles(title: string): Promise<ReadonlyMap<string, PageFile>> {
   const files: [path: string, type: string, text: string][] = [
-    ["/", "text/html; charset=utf-8", index],
     ["/chat.css", "text/css; charset=utf-8", css],
+    ["/dialogs.css", "text/css; charset=utf-8", dialogsCss],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",
@@ -122,13 +128,60 @@ export async function loadPage(
       text,
     ]),
   ];
-  return new Map(
-    await Promise.all(
-      files.map(async ([path, type, text]) =>
-        [path, new PageFile(text, type, await eTag(text))] as const
-      ),
-    ),
+  const entries = files.map(async ([path, type, text]) =>
+    [path, new PageFile(text, type, await eTag(text))] as const
   );
+  return new Map(await Promise.all(entries));
+}
+
+/** The pages of rooms, the last ones that were asked for. */
+export class RoomPages {
+  readonly #html: string;
+  readonly #title: string;
+  readonly #pages = new Map<string, Promise<PageFile>>();
+
+  constructor({ title, heartbeat, rooms, storeId }: PageOptions) {
+    const preloads = importsOf("chat")
+      .map((name) => `    <link rel="modulepreload" href="${name}.js">\n`);
+    this.#title = title;
+    this.#html = html
+      .replace('data-heartbeat="15"', `data-heartbeat="${heartbeat}"`)
+      .replace('data-version="0"', `data-version="${VERSION}"`)
+      .replace(
+        "<html ",
+        () => rooms === "any" ? "<html " : `<html data-rooms="${rooms === "none" ? "" : rooms}" `,
+      )
+      .replace('data-log=""', `data-log="${storeId}"`)
+      .replace('data-most="40"', `data-most="${MAX_NICKNAME_LENGTH}"`)
+      .replace('data-most="4000"', `data-most="${MAX_MESSAGE_LENGTH}"`)
+      .replace("  </head>", `${preloads.join("")}  </head>`);
+  }
+
+  /** The page of a room. */
+  get(room: string): Promise<PageFile> {
+    const known = this.#pages.get(room) ?? this.#make(room);
+    this.#pages.delete(room);
+    this.#pages.set(room, known);
+    for (const oldest of this.#pages.keys()) {
+      if (this.#pages.size <= MAX_ROOM_PAGES) break;
+      if (oldest !== MAIN_ROOM) this.#pages.delete(oldest);
+    }
+    return known;
+  }
+
+  async #make(room: string): Promise<PageFile> {
+    const text = this.#html
+      .replace("<title>Simple Chat<", () => `<title>${escapeHtml(titleOf(room, this.#title))}<`)
+      .replace("<h1>Simple Chat<", () => `<h1>${escapeHtml(room || this.#title)}<`)
+      // Relative to the page's address, which is that of the room.
+      .replaceAll('"chat?html"', `"${room && `${encodeURIComponent(room)}/`}chat?html"`);
+    return new PageFile(text, "text/html; charset=utf-8", await eTag(text), true);
+  }
+}
+
+/** What the title of a window says of a room. */
+export function titleOf(room: string, title: string): string {
+  return room ? `${room} · ${title}` : title;
 }
 
 /**

@@ -33,7 +33,15 @@ type Parameters = { readonly [name: string]: string | undefined };
  * @throws {HttpError} 400 for a `before` that is malformed.
  * @throws {LogUnavailableError} If the log can't be read.
  */
-export async function sendPlainPage(visit: Visit, log: MessageLog, title: string) {
+export async function sendPlainPage(
+  visit: Visit,
+  { log, title, base }: {
+    readonly log: MessageLog;
+    readonly title: string;
+    /** What leads from the page to the server's own files. */
+    readonly base: string;
+  },
+): Promise<Response> {
   const { html: view = "", before, nickname } = Object.fromEntries(visit.url.searchParams);
   const range = before === undefined ? { latest: MESSAGE_COUNT } : readRange(visit);
   const { entries, hasOlder } = await readToEnd(log, range);
@@ -44,14 +52,13 @@ export async function sendPlainPage(visit: Visit, log: MessageLog, title: string
     : "";
   const newest = before === undefined ? "" : link({ html: "", nickname }, "Newest messages");
   return toResponse(
-    title,
+    { title, base, refreshes: isReading && before === undefined },
     `${isReading ? writeButton(nickname) : form(nickname)}
       <section role="log" aria-label="Conversation" tabindex="0">
         ${newest}
         <ol class="transcript">${items}</ol>
         ${oldest ? older : '<p class="empty">No messages here yet.</p>'}
       </section>`,
-    isReading && before === undefined,
   );
 }
 
@@ -77,7 +84,10 @@ export function plainPageAfter({ url }: Request, { nickname }: Post): string | u
   if (new URL(url).searchParams.has("html")) return address({ html: "", nickname });
 }
 
-function toResponse(title: string, main: string, refreshes: boolean): Response {
+function toResponse(
+  { title, base, refreshes }: { title: string; base: string; refreshes: boolean },
+  main: string,
+): Response {
   const html = `<!doctype html>
 <html lang="en">
   <head>
@@ -86,8 +96,8 @@ function toResponse(title: string, main: string, refreshes: boolean): Response {
     <meta name="color-scheme" content="light dark">
     ${refreshes ? `<meta http-equiv="refresh" content="${REFRESH_S}">` : ""}
     <title>${escapeHtml(title)}</title>
-    <link rel="icon" href="icon.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="chat.css">
+    <link rel="icon" href="${base}icon.svg" type="image/svg+xml">
+    <link rel="stylesheet" href="${base}chat.css">
   </head>
   <body>
     <header>

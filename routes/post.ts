@@ -11,10 +11,12 @@ import {
   type Post,
 } from "../chat_message.ts";
 import type { MessageLog } from "../message_log/message_log.ts";
+import { MAIN_ROOM } from "../room.ts";
 import { isNavigation } from "./accept.ts";
 import { HttpError } from "./http_error.ts";
 import { plainPageAfter } from "./plain_page.ts";
 import { decodeUtf8, type Fields, readFields } from "./post_fields.ts";
+import { roomAddress } from "./room_path.ts";
 import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
 
 /**
@@ -25,23 +27,34 @@ import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
  * `Idempotency-Key` that is not UTF-8, 422 for a field that is missing, blank, too
  * long or not text.
  * @throws {KeyConflictError} If the key belongs to another message.
+ * @throws {RoomLimitError} If the room would be one too many.
  * @throws {LogUnavailableError} If it can't be stored now.
  */
 export async function postMessage(
   request: Request,
-  log: Pick<MessageLog, "append">,
+  { room, log, by }: {
+    readonly room: string;
+    readonly log: Pick<MessageLog, "append">;
+    /** The mark of the sender. */
+    readonly by: string;
+  },
 ): Promise<Response> {
-  const post = await readPost(request);
+  const post = { ...await readPost(request), by };
   const { entry, repeated } = await log.append(post);
   if (isNavigation(request)) {
     // Relative, as all addresses here: a proxy may have put the chat under a path.
-    const location = plainPageAfter(request, post) ?? ".";
+    const location = plainPageAfter(request, post) ?? pageOf(room);
     return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location } });
   }
   return new Response(`${entry.json}\n`, {
     status: repeated ? STATUS_CODE.OK : STATUS_CODE.Created,
     headers: { "content-type": "application/json" },
   });
+}
+
+/** The page of a room, from the address of its messages. */
+function pageOf(room: string): string {
+  return room === MAIN_ROOM ? "." : `..${roomAddress(room)}`;
 }
 
 async function readPost(request: Request): Promise<Post> {

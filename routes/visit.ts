@@ -4,7 +4,7 @@ import { STATUS_CODE } from "@std/http/status";
 import { HttpError } from "./http_error.ts";
 
 /** Longest address of a request. All ours are short, and thousands of parameters take long to read. */
-const MAX_URL_LENGTH = 2048;
+export const MAX_URL_LENGTH = 2048;
 /** A host and its port. Anything else in `Host` would become part of the path, which follows it. */
 const HOST = /^(\[[\da-f:.]+\]|[^\s/?#@:\\[\]]+)?(:\d*)?$/i;
 

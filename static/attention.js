@@ -20,6 +20,7 @@ export class Attention {
   #tabs;
   #transcript;
   #isConnected = true;
+  #wasAway = true;
   /** The first that was missed. @type {string=} */
   #firstId;
   #missed = 0;
@@ -27,6 +28,7 @@ export class Attention {
   constructor(/** @type {Tabs} */ tabs, /** @type {Transcript} */ transcript) {
     this.#tabs = tabs;
     this.#transcript = transcript;
+    addEventListener("pagehide", () => this.look());
   }
 
   set isConnected(/** @type {boolean} */ isConnected) {
@@ -38,6 +40,9 @@ export class Attention {
     const { unread, isAway } = this.#tabs;
     document.title = unread > 0 ? `(${unread}) ${this.#title}` : this.#title;
     if (unread === 0) this.#bell.hush();
+    // For the list of rooms: up to here it has been seen.
+    if (!this.#wasAway || !isAway) keep("seen", { id: this.#transcript.newestId, at: Date.now() });
+    this.#wasAway = isAway;
     if (isAway || !this.#isConnected || this.#missed === 0) return;
     this.#news.textContent = this.#words;
     this.#missed = 0;

@@ -5,7 +5,7 @@
 
 import { Attention, Tabs } from "./attention.js";
 import { Composer } from "./composer.js";
-import { find } from "./page.js";
+import { find, make } from "./page.js";
 import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
 import { Transcript } from "./transcript.js";
@@ -51,6 +51,16 @@ const stream = new Stream(tabs, {
 });
 outboxView.update();
 find(".address", HTMLElement).textContent = location.href;
+const invite = find(".invite", HTMLButtonElement);
+invite.hidden = false;
+invite.addEventListener("click", async () => (await import("./invitation.js")).invite());
+if (document.documentElement.dataset.rooms !== "") {
+  const heading = find("h1", HTMLElement);
+  const button = make("heading-template");
+  button.textContent = heading.textContent;
+  heading.replaceChildren(button);
+  button.addEventListener("click", async () => (await import("./room_list.js")).chooseRoom());
+}
 find(".local", HTMLElement).hidden = !/^(localhost|127\..*|\[::1\])$/.test(location.hostname);
 stream.start();
 tabs.start(() => {

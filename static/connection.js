@@ -1,5 +1,5 @@
 /**
- * One connection to the chat for many tabs, in a shared worker or in a page that has none. After every
+ * One connection to each room for many tabs, in a shared worker or in a page that has none. After every
  * loss it resumes at its cursor, with growing, randomised delays; silence is a loss. While something on
  * the way holds the stream back, it asks for the history instead.
  */
@@ -31,7 +31,7 @@ import { fetchMessages } from "./requests.js";
  * to that is the status. From its cursor the tab knows whether to catch up; all after it follows.
  *
  * @typedef {{ type: "join" | "check", chat: string, heartbeatMs: number, cursor?: string }
- *   | { type: "leave" | "online" | "offline" }
+ *   | { type: "leave" | "hide" | "online" | "offline" }
  * } TabRequest
  */
 
@@ -43,6 +43,8 @@ const SILENT_HEARTBEATS = 2.5;
 const MAX_START_MS = 10_000;
 const POLL_MS = 5000;
 const TRY_STREAM_MS = 60_000;
+/** Over HTTP/1.1 a browser has six connections to a server. Some must be left for other requests. */
+const MAX_STREAMS = 4;
 
 /**
  * Starts to count milliseconds. One clock stands still while some computers sleep, the other can be
@@ -72,6 +74,7 @@ export class Connection {
   #silence = startStopwatch();
   #silentHeartbeats = SILENT_HEARTBEATS;
   #sinceTrial = startStopwatch();
+  #mayStream = true;
   #cancelWait = () => {};
   /** @type {ReturnType<typeof setTimeout>=} */
   #watch;
@@ -116,6 +119,13 @@ export class Connection {
     this.#status = { type: "status", status: "waiting" };
   }
 
+  /** While it may not, it asks for the history. */
+  set mayStream(/** @type {boolean} */ mayStream) {
+    if (mayStream === this.#mayStream) return;
+    this.#mayStream = mayStream;
+    if (this.#watch) this.#open();
+  }
+
   /** The network has changed: whatever was open may be dead. */
   reconnect() {
     if (this.#watch && this.#status.status !== "connecting") this.#open();
@@ -123,6 +133,7 @@ export class Connection {
 
   #open() {
     this.#close();
+    if (!this.#mayStream) return this.#poll();
     const { status } = this.#status;
     if (status !== "polling" && status !== "signed-out") this.#setStatus("connecting");
     this.#silence = startStopwatch();
@@ -191,7 +202,7 @@ export class Connection {
       if (!isStale) this.#wait(isSignedOut ? "signed-out" : "waiting");
       return;
     }
-    if (this.#status.status !== "polling") {
+    if (this.#status.status !== "polling" && this.#mayStream) {
       // The server may only have been starting.
       if (this.#heldBack++ === 0) return this.#wait("waiting");
       this.#sinceTrial = startStopwatch();
@@ -228,53 +239,107 @@ export class Connection {
   }
 }
 
-/** One connection for many tabs, open while anybody is there. */
-export class SharedConnection {
+/** The connection to a room, open while a tab is there. */
+class SharedConnection {
   /** @type {Set<MessagePort>} */
   #ports = new Set();
-  /** @type {Connection=} */
   #connection;
-  /** @type {string=} */
-  #network;
 
-  connect(/** @type {MessagePort} */ port) {
-    port.addEventListener("message", ({ data }) => this.#receive(port, data));
-    // When it crashes.
-    port.addEventListener("close", () => this.#leave(port));
-    port.start();
-  }
-
-  #receive(/** @type {MessagePort} */ port, /** @type {TabRequest} */ request) {
-    if (request.type === "leave") return this.#leave(port);
-    if (request.type === "check" && this.#ports.has(port)) {
-      return port.postMessage({ type: "alive" });
-    }
-    if (request.type !== "join" && request.type !== "check") {
-      // All tabs report the same change.
-      if (request.type !== this.#network) this.#connection?.reconnect();
-      this.#network = request.type;
-      return;
-    }
-    const { chat, heartbeatMs, cursor } = request;
-    this.#connection ??= new Connection(chat, heartbeatMs, (event) => {
+  constructor(/** @type {string} */ chat, /** @type {number} */ heartbeatMs) {
+    this.#connection = new Connection(chat, heartbeatMs, (event) => {
       for (const each of this.#ports) each.postMessage(event);
     });
+  }
+
+  set mayStream(/** @type {boolean} */ mayStream) {
+    this.#connection.mayStream = mayStream;
+  }
+
+  reconnect() {
+    this.#connection.reconnect();
+  }
+
+  join(/** @type {MessagePort} */ port, /** @type {string=} */ cursor) {
     // Before the port is there: it must hear its reply first.
     this.#connection.start(cursor);
     this.#ports.add(port);
     port.postMessage({ ...this.#connection.status, joined: true });
   }
 
-  #leave(/** @type {MessagePort} */ port) {
+  has(/** @type {MessagePort} */ port) {
+    return this.#ports.has(port);
+  }
+
+  /** Returns whether somebody is still there. */
+  leave(/** @type {MessagePort} */ port) {
     this.#ports.delete(port);
-    if (this.#ports.size > 0) return;
-    this.#connection?.stop();
-    this.#network = undefined;
+    if (this.#ports.size > 0) return true;
+    this.#connection.stop();
+    return false;
+  }
+}
+
+/** The connections to all rooms. Those to the rooms that were looked at last are streams. */
+export class SharedConnections {
+  /** By the address of the room's messages, that looked at last at the end. */
+  /** @type {Map<string, SharedConnection>} */
+  #rooms = new Map();
+  /** @type {string=} */
+  #network;
+
+  connect(/** @type {MessagePort} */ port) {
+    let room = "";
+    port.addEventListener("message", ({ data }) => {
+      const request = /** @type {TabRequest} */ (data);
+      if (request.type === "join" || request.type === "check") room = request.chat;
+      this.#receive(port, room, request);
+    });
+    // When it crashes.
+    port.addEventListener("close", () => this.#leave(port, room));
+    port.start();
+  }
+
+  #receive(
+    /** @type {MessagePort} */ port,
+    /** @type {string} */ room,
+    /** @type {TabRequest} */ request,
+  ) {
+    if (request.type === "check" && this.#rooms.get(room)?.has(port)) {
+      port.postMessage({ type: "alive" });
+    } else if (request.type === "join" || request.type === "check") {
+      const connection = this.#rooms.get(room) ?? new SharedConnection(room, request.heartbeatMs);
+      this.#rooms.delete(room);
+      this.#rooms.set(room, connection);
+      this.#share();
+      connection.join(port, request.cursor);
+    } else if (request.type === "leave") {
+      this.#leave(port, room);
+    } else if (request.type === "hide") {
+      const connection = this.#rooms.get(room);
+      if (connection) connection.mayStream = false;
+    } else {
+      // All tabs report the same change.
+      if (request.type === this.#network) return;
+      this.#network = request.type;
+      for (const connection of this.#rooms.values()) connection.reconnect();
+    }
+  }
+
+  #leave(/** @type {MessagePort} */ port, /** @type {string} */ room) {
+    if (this.#rooms.get(room)?.leave(port) !== false) return;
+    this.#rooms.delete(room);
+    this.#share();
+    if (this.#rooms.size === 0) this.#network = undefined;
+  }
+
+  #share() {
+    let left = this.#rooms.size;
+    for (const connection of this.#rooms.values()) connection.mayStream = left-- <= MAX_STREAMS;
   }
 }
 
 // Tabs connect to nothing but the shared worker.
-const shared = new SharedConnection();
+const shared = new SharedConnections();
 addEventListener("connect", (event) => {
   shared.connect(/** @type {MessageEvent} */ (event).ports[0]);
 });

@@ -25,11 +25,11 @@ const SHORT_TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const FULL_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 
-export function makeEntry(/** @type {ChatMessage} */ { nickname, message, time }) {
+export function makeEntry(/** @type {ChatMessage} */ { nickname, message, time, by }) {
   const entry = make("entry-template");
   const author = find(".author", HTMLElement, entry);
   author.textContent = nickname;
-  author.style.setProperty("--name", `var(--name-${hueOf(nickname)})`);
+  author.style.setProperty("--name", `var(--name-${hueOf({ nickname, by })})`);
   fillText(find(".text", HTMLElement, entry), message);
   const stamp = find("time", HTMLTimeElement, entry);
   const date = new Date(time);

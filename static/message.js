@@ -3,7 +3,7 @@
  * colour, and whether it continues the one before.
  */
 
-/** @typedef {{ id: string, nickname: string, message: string, time: string }} ChatMessage */
+/** @typedef {{ id: string, nickname: string, message: string, time: string, by?: string }} ChatMessage */
 
 /** Colours for names in the style sheet. */
 const HUES = 8;
@@ -67,10 +67,10 @@ function withoutPunctuation(/** @type {string} */ address) {
   return address.slice(0, end);
 }
 
-/** Which of the colours a name has, everywhere and always. */
-export function hueOf(/** @type {string} */ nickname) {
+/** Which of the colours for names a sender has in a room, always. */
+export function hueOf(/** @type {{ nickname: string, by?: string }} */ { nickname, by = "" }) {
   let hash = 0;
-  for (const letter of nickname) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 1_000_003;
+  for (const letter of nickname + by) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 1_000_003;
   return hash % HUES;
 }
 
@@ -79,9 +79,15 @@ export function isSameDay(/** @type {ChatMessage} */ a, /** @type {ChatMessage} 
   return new Date(a.time).toDateString() === new Date(b.time).toDateString();
 }
 
-/** Whether a person goes on. Those without a name may be different people. */
+/**
+ * Whether a person goes on. Those of one name are told apart by the mark of the sender; without one, those
+ * without a name may be different people.
+ */
 export function continues(/** @type {ChatMessage} */ before, /** @type {ChatMessage} */ message) {
-  return before.nickname === message.nickname && before.nickname !== "anonymous" &&
+  const isSameSender = before.by && message.by
+    ? before.by === message.by
+    : before.nickname !== "anonymous";
+  return before.nickname === message.nickname && isSameSender &&
     isSameDay(before, message) &&
     Date.parse(message.time) - Date.parse(before.time) < GROUP_MS;
 }

@@ -6,8 +6,12 @@
 
 /** Where messages are read and posted. */
 export const CHAT = address(find("form", HTMLFormElement).action);
-export const WORKER = address(new URL("connection.js", import.meta.url).href);
-/** Names what its tabs share: locks, channels, notifications, stored values. */
+/** The page of the main room. Those of the others are next to it, as are the files of all. */
+export const MAIN = address(new URL(".", import.meta.url).href);
+export const WORKER = `${MAIN}connection.js`;
+/** Names what the tabs of all rooms share. */
+export const SITE = `chat ${new URL(MAIN).pathname}`;
+/** Names what the tabs of this room share: locks, channels, notifications, stored values. */
 export const ROOM = `chat ${new URL(CHAT).pathname}`;
 /** Names the log; with another begins another conversation. */
 export const LOG = document.documentElement.dataset.log ?? "";

@@ -7,9 +7,9 @@
 /** @import { Status, StreamEvent, TabRequest } from "./connection.js" */
 /** @import { ChatMessage } from "./message.js" */
 /** @import { Tabs } from "./attention.js" */
-import { SharedConnection } from "./connection.js";
+import { SharedConnections } from "./connection.js";
 import { fetchMessages } from "./requests.js";
-import { CHAT, ROOM, WORKER } from "./page.js";
+import { CHAT, SITE, WORKER } from "./page.js";
 
 /** A worker silent for this long is slow or dead. */
 const WORKER_ANSWERS_MS = 4000;
@@ -77,7 +77,11 @@ export class Stream {
       this.#setStatus(CONNECTING);
       this.#join();
     });
-    document.addEventListener("visibilitychange", () => document.hidden || this.#join());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) return this.#join();
+      // There may be a front tab in each of many rooms.
+      this.#own?.postMessage({ type: "hide" });
+    });
   }
 
   /**
@@ -127,8 +131,8 @@ export class Stream {
 
   #openWorker() {
     try {
-      // One for each room and version of the page.
-      const name = `${ROOM} ${document.documentElement.dataset.version}`;
+      // One for each version of the page.
+      const name = `${SITE} ${document.documentElement.dataset.version}`;
       const worker = new SharedWorker(WORKER, { type: "module", name });
       worker.addEventListener("error", () => {
         this.#worker = undefined;
@@ -143,7 +147,7 @@ export class Stream {
   #openOwn() {
     if (this.#own || !this.#mayConnect) return;
     const { port1, port2 } = new MessageChannel();
-    new SharedConnection().connect(port2);
+    new SharedConnections().connect(port2);
     this.#own = this.#listen(port1);
     this.#ask(port1, "join");
   }

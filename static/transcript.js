@@ -57,6 +57,10 @@ export class Transcript {
     return this.#entries[0]?.message.id;
   }
 
+  get newestId() {
+    return this.#newestId;
+  }
+
   get lastId() {
     return this.#entries.at(-1)?.message.id;
   }

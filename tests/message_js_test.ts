@@ -92,13 +92,13 @@ Deno.test("splitLinks() takes at most 2 ms for a text made to take long", () => 
 });
 
 Deno.test("hueOf() is stable, differs for names that are alike, and uses all colours", () => {
-  assertEquals(hueOf("ann"), hueOf("ann"));
+  assertEquals(hueOf({ nickname: "ann" }), hueOf({ nickname: "ann" }));
   for (const [a, b] of [["ann", "anm"], ["a", "b"], ["user1", "user2"]]) {
-    assertNotEquals(hueOf(a), hueOf(b), `${a} ${b}`);
+    assertNotEquals(hueOf({ nickname: a }), hueOf({ nickname: b }), `${a} ${b}`);
   }
   const counts = new Map<number, number>();
   for (let n = 0; n < 800; n++) {
-    const hue = hueOf(`user${n}`);
+    const hue = hueOf({ nickname: `user${n}` });
     counts.set(hue, (counts.get(hue) ?? 0) + 1);
   }
   assertEquals([...counts.keys()].toSorted(), [0, 1, 2, 3, 4, 5, 6, 7]);

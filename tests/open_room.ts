@@ -1,26 +1,34 @@
-/** A room whose handler is called with requests, without a socket. */
+/** A chat whose handler is called with requests, without a socket. */
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
-import { openMessageLog } from "../message_log/open.ts";
-import { Room } from "../room.ts";
+import { openMessageStore } from "../message_log/open.ts";
+import { Rooms } from "../room.ts";
 import { EventReader } from "./event_reader.ts";
 import { RecordedTerminal } from "./recorded_terminal.ts";
 
 /** Where requests are sent. */
 export const ORIGIN = "http://localhost:4567";
 
-/** A room of its own for a test, with the flags given. */
+/** A chat of its own for a test, with the flags given. */
 export async function openRoom(...flags: string[]) {
+  return await openChat(flags, ["192.168.1.20"]);
+}
+
+/** A chat of its own for a test, which others reach at those hosts. */
+export async function openChat(flags: string[], hosts: readonly string[]) {
   const config = parseConfig(flags, () => undefined);
-  const log = await openMessageLog("memory:", config);
-  const room = new Room(log, { heartbeatMs: config.heartbeat * 1000 });
+  const store = await openMessageStore("memory:", config);
+  const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000 });
+  const { room } = await rooms.enter("");
   const terminal = new RecordedTerminal();
-  const handler = await createHandler({ room, config, terminal });
+  const handler = await createHandler({ rooms, store, config, terminal, hosts });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
-    log,
+    store,
+    rooms,
+    log: room.log,
     hub: room.hub,
     terminal,
     handler,
@@ -29,7 +37,10 @@ export async function openRoom(...flags: string[]) {
       ask("/chat", { method: "POST", body, headers }),
     read: async (path = "/chat", headers: HeadersInit = {}) =>
       new EventReader(await ask(path, { headers })),
-    [Symbol.asyncDispose]: () => room[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await rooms[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { EventSource } from "eventsource";
 import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
-import { openMessageLog } from "../message_log/open.ts";
-import { Room } from "../room.ts";
+import { openMessageStore } from "../message_log/open.ts";
+import { Rooms } from "../room.ts";
 import { Server } from "../server.ts";
 import { EventReader } from "./event_reader.ts";
 import { RecordedTerminal } from "./recorded_terminal.ts";
@@ -17,23 +17,28 @@ const ignore = state !== "granted";
 /** A chat that listens on a free port of this machine. */
 async function listen() {
   const config = parseConfig([], () => undefined);
-  const room = new Room(await openMessageLog("memory:", config), { heartbeatMs: 60_000 });
+  const store = await openMessageStore("memory:", config);
+  const rooms = new Rooms(store, { heartbeatMs: 60_000 });
+  const { room: { hub } } = await rooms.enter("");
   const terminal = new RecordedTerminal();
   // Whatever the server can't cope with.
   const errors: unknown[] = [];
-  const server = new Server(await createHandler({ room, config, terminal }), {
-    hostname: "127.0.0.1",
-    port: 0,
-    onError(error) {
-      errors.push(error);
-      return new Response();
+  const server = new Server(
+    await createHandler({ rooms, store, config, terminal, hosts: ["192.168.1.20"] }),
+    {
+      hostname: "127.0.0.1",
+      port: 0,
+      onError(error) {
+        errors.push(error);
+        return new Response();
+      },
+      onAcceptError: (reason) => errors.push(reason),
     },
-    onAcceptError: (reason) => errors.push(reason),
-  });
+  );
   const { port } = server;
   const url = `http://127.0.0.1:${port}`;
   return {
-    hub: room.hub,
+    hub,
     port,
     url,
     async post(message: string): Promise<number> {
@@ -45,9 +50,10 @@ async function listen() {
     read: async () => new EventReader(await fetch(`${url}/chat`)),
     async [Symbol.asyncDispose]() {
       const finished = server.shutdown();
-      room.hub.close();
+      rooms.close();
       await finished;
-      await room[Symbol.asyncDispose]();
+      await rooms[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
       assertEquals(errors, []);
       assertEquals(await terminal.errors(), "");
     },

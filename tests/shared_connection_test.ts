@@ -13,12 +13,8 @@ class FakePort extends EventTarget {
   postMessage({ type }: { type: string }) {
     this.heard.push(type);
   }
-  say(type: string) {
-    this.dispatchEvent(
-      new MessageEvent("message", {
-        data: { type, chat: "http://localhost/chat", heartbeatMs: 1000 },
-      }),
-    );
+  say(type: string, chat = "http://localhost/chat") {
+    this.dispatchEvent(new MessageEvent("message", { data: { type, chat, heartbeatMs: 1000 } }));
   }
 }
 
@@ -33,25 +29,25 @@ class LiveAtOnce {
   close() {}
 }
 
-Deno.test("SharedConnection answers a tab's check, which is a join to one that has just started", {
+Deno.test("SharedConnections answer a tab's check, which is a join to one that has just started", {
   ignore,
 }, async () => {
-  const { SharedConnection } = await loadScript("connection.js");
+  const { SharedConnections } = await loadScript("connection.js");
   using _replaced = replaceGlobal("EventSource", LiveAtOnce);
   const port = new FakePort();
-  new SharedConnection().connect(port);
+  new SharedConnections().connect(port);
   for (let n = 0; n < 2; n++) port.say("check");
   assertEquals(port.heard, ["status", "alive"]);
   port.say("leave");
 });
 
-Deno.test("SharedConnection reconnects once when twenty tabs report the same change of network", {
+Deno.test("SharedConnections reconnect once when twenty tabs report the same change of network", {
   ignore,
 }, async () => {
-  const { SharedConnection } = await loadScript("connection.js");
+  const { SharedConnections } = await loadScript("connection.js");
   using _replaced = replaceGlobal("EventSource", LiveAtOnce);
   const before = LiveAtOnce.opened;
-  const connection = new SharedConnection();
+  const connection = new SharedConnections();
   const ports = Array.from({ length: 20 }, () => new FakePort());
   for (const port of ports) {
     connection.connect(port);
@@ -65,3 +61,47 @@ Deno.test("SharedConnection reconnects once when twenty tabs report the same cha
   }
   for (const port of ports) port.say("leave");
 });
+
+Deno.test(
+  "SharedConnections stream in the four rooms that were looked at last, and ask in others",
+  {
+    ignore,
+  },
+  async () => {
+    const { SharedConnections } = await loadScript("connection.js");
+    const streams = new Set<string>();
+    class Stream {
+      #url: string;
+      constructor(url: string) {
+        this.#url = new URL(url).pathname;
+        streams.add(this.#url);
+      }
+      addEventListener() {}
+      close() {
+        streams.delete(this.#url);
+      }
+    }
+    const asked: string[] = [];
+    using _stream = replaceGlobal("EventSource", Stream);
+    using _fetch = replaceGlobal("fetch", (url: string) => {
+      asked.push(new URL(url).pathname);
+      return new Promise(() => {});
+    });
+    using _timers = replaceGlobal("setTimeout", () => 0);
+    const connections = new SharedConnections();
+    const ports = [1, 2, 3, 4, 5, 6].map((n) => {
+      const port = new FakePort();
+      connections.connect(port);
+      port.say("join", `http://localhost/${n}/chat`);
+      return port;
+    });
+    const inRooms = (...rooms: number[]) => new Set(rooms.map((n) => `/${n}/chat`));
+    assertEquals([streams, new Set(asked)], [inRooms(3, 4, 5, 6), inRooms(1, 2)]);
+    ports[0].say("join", "http://localhost/1/chat");
+    assertEquals(streams, inRooms(4, 5, 6, 1));
+    ports[5].say("leave");
+    assertEquals(streams, inRooms(3, 4, 5, 1));
+    for (const port of ports) port.say("leave");
+    assertEquals(streams.size, 0);
+  },
+);

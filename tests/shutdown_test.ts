@@ -10,7 +10,7 @@ import { sendGet } from "./raw_stream.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted" ||
   Deno.build.os === "windows";
-const READERS = 5000;
+const READERS = 3000;
 
 function urlOf({ port }: ChatProcess): string {
   return `http://127.0.0.1:${port}`;

@@ -47,7 +47,7 @@ export function checkOrigin({ method, headers }: Request, allowed: readonly stri
 }
 
 /** Whether an origin is at the host that a request was sent to, by the origin's own scheme. */
-function isOwnHost(origin: string, headers: Headers): boolean {
+export function isOwnHost(origin: string, headers: Headers): boolean {
   const from = URL.parse(origin);
   if (!from?.host) return false;
   // Of several proxies the first has seen what the browser sent.

@@ -18,5 +18,9 @@ export const green: (str: string) => string = untyped.green;
 export const yellow: (str: string) => string = untyped.yellow;
 /** Cyan text. */
 export const cyan: (str: string) => string = untyped.cyan;
+/** White text, as bright as the terminal has it. */
+export const brightWhite: (str: string) => string = untyped.brightWhite;
+/** Text on black. */
+export const bgBlack: (str: string) => string = untyped.bgBlack;
 /** Switches all colours on or off. */
 export const setColorEnabled: (value: boolean) => void = untyped.setColorEnabled;

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { assertNoViolations, violations } from "./axe.ts";
+import { hueOf } from "../../static/message.js";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
 
@@ -51,8 +52,8 @@ Deno.test("everything can be reached and done by keyboard, with visible focus an
   await ann.send("meanwhile");
   await ann.unsent.getByText("Waiting").waitFor();
   const names = new Set<string>();
-  // All the way round: seven things and the document itself.
-  for (let n = 0; n < 8; n++) {
+  // All the way round: nine things and the document itself.
+  for (let n = 0; n < 10; n++) {
     await ann.page.keyboard.press("Tab");
     names.add(
       await ann.page.evaluate(() => {
@@ -72,8 +73,10 @@ Deno.test("everything can be reached and done by keyboard, with visible focus an
   assertEquals([...names].toSorted(), [
     "Conversation",
     "Discard",
+    "Invite",
     "Message",
     "Send",
+    "Simple Chat",
     "Try again",
     "Your name",
     "document",
@@ -205,7 +208,10 @@ Deno.test("what has not changed is not said again, though a translator has chang
 Deno.test("bubbles stand out on a projector, and names are told apart by everybody", async () => {
   for (const colorScheme of ["light", "dark"] as const) {
     await using chat = await ChatProcess.start();
-    for (const name of "abcdefgh") await post(chat.url, "hello", name);
+    const { by } = await post(chat.url, "hello");
+    const names = new Map<number, string>();
+    for (let n = 0; names.size < 8; n++) names.set(hueOf({ nickname: `n${n}`, by }), `n${n}`);
+    for (const name of names.values()) await post(chat.url, "hello", name);
     await using ann = await Visitor.arrive(browser(), chat.url, { colorScheme });
     await ann.send("mine", "ann");
     await ann.see("mine");
@@ -262,7 +268,7 @@ Deno.test("bubbles stand out on a projector, and names are told apart by everybo
       };
       const backgroundOf = (selector: string) =>
         getComputedStyle(document.querySelector(selector)!).backgroundColor;
-      const names = [...document.querySelectorAll(".entry:not(.own) .author")]
+      const names = [...document.querySelectorAll(".entry:not(.own) .author")].slice(1)
         .map((author) => getComputedStyle(author).color);
       const distances = Object.entries(eyes).map(([whose, eye]) => {
         const labs = names.map((name) =>

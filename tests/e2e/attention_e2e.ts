@@ -64,7 +64,7 @@ function noted({ page }: Visitor): Promise<{ calls: string[]; tones: number }> {
 }
 
 function button({ page }: Visitor) {
-  return page.locator("header button");
+  return page.locator(".notify");
 }
 
 /** Whether the person is in this window, visible as it may be. */

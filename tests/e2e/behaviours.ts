@@ -61,7 +61,10 @@ class Visit implements AsyncDisposable {
     await inPage(this.tab, () => {
       const errors: string[] = [];
       Object.assign(globalThis, { errors });
-      addEventListener("error", ({ message }) => errors.push(message));
+      addEventListener("error", ({ message }) => {
+        // Only says that the browser looks at sizes again in the next frame.
+        if (!message.startsWith("ResizeObserver loop")) errors.push(message);
+      });
       addEventListener("unhandledrejection", ({ reason }) => errors.push(String(reason)));
     });
   }

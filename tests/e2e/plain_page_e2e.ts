@@ -52,7 +52,7 @@ Deno.test("lynx shows the chat, and what is typed there arrives", async () => {
   // To the button, to the page to write on, to its fields one after the other, to Send, and out.
   const keys = ["<tab>", "^J", ..."ann", "<tab>", ..."hello", "<tab>", "^J", "Q", "y"];
   await Deno.writeTextFile(script, keys.map((key) => `key ${key}\n`).join(""));
-  await lynx(`-cmd_script=${script}`, address);
+  await lynx("-accept_all_cookies", `-cmd_script=${script}`, address);
   assertMatch(await lynx("-dump", address), /ann, \d\d:\d\d\n {7}hello\n/);
 });
 

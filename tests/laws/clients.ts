@@ -30,7 +30,7 @@ export abstract class Client {
   #isReading = false;
   /** Chunks taken by all clients: tells whether something still happens. */
   static chunks = 0;
-  state: "open" | "ended" | "broken" | "left" = "open";
+  state: "coming" | "open" | "ended" | "broken" | "left" = "coming";
   /** The first law that it saw broken. */
   fault: unknown;
 
@@ -99,8 +99,9 @@ export abstract class Client {
   }
 
   async leave(): Promise<void> {
-    if (this.state !== "open") return;
+    const wasOpen = this.state === "open";
     this.state = "left";
+    if (!wasOpen) return;
     // It may have been broken off, unnoticed.
     await this.#body.cancel().catch((error) => assert(isExpected(error), error));
   }
@@ -158,11 +159,15 @@ function isExpected(error: unknown): boolean {
   return error instanceof BrokenOffError || error instanceof LogUnavailableError;
 }
 
-/** Where a client is connected to. */
+/** What a client is connected to. */
 export interface Connection {
+  /** The name of a room, and what is in its log. */
+  readonly room: string;
   readonly ledger: Ledger;
   readonly time: FakeTime;
   readonly heartbeatMs: number;
+  /** Whether the log may be out of reach: its disk fails, or the server stops. */
+  isUncertain(): boolean;
 }
 
 /** A reader of the stream, which comes back with its cursor. */
@@ -179,17 +184,26 @@ export class StreamClient extends Client {
     this.#start = start;
   }
 
+  get room(): string {
+    return this.#connection.room;
+  }
+
+  /** Whether it has all that is in the log. */
+  get isAtEnd(): boolean {
+    return this.#run.at === this.#connection.ledger.last;
+  }
+
+  /** It is on its way, for the first time or again. */
+  come(): void {
+    this.state = "coming";
+  }
+
   /** Connects, for the first time or again. */
   join(read: (start: Start) => ReadableStream<Uint8Array>): void {
     const start = this.#cursor === undefined ? this.#start : { since: this.#cursor };
     this.#run = new Run(this.#connection.ledger, start);
     this.#lastFrame = "";
     this.open(read(start));
-  }
-
-  /** The number of the last message that it has. */
-  get at(): number {
-    return this.#run.at;
   }
 
   protected onText(): void {
@@ -235,6 +249,7 @@ export type Ask = Start | { readonly before: string };
 /** A reader of one JSON history. */
 export class HistoryClient extends Client {
   readonly #ledger: Ledger;
+  readonly #isUncertain: () => boolean;
   readonly #ask: Ask;
   /** The number that a history from a start ends with. */
   readonly #last: number;
@@ -243,9 +258,11 @@ export class HistoryClient extends Client {
   #missed: number | null = 0;
   #isWhole = false;
 
-  constructor({ ledger, time, heartbeatMs }: Connection, ask: Ask, appetite: Appetite) {
+  constructor(connection: Connection, ask: Ask, appetite: Appetite) {
+    const { ledger, time, heartbeatMs, isUncertain } = connection;
     super(time, heartbeatMs, appetite);
     this.#ledger = ledger;
+    this.#isUncertain = isUncertain;
     this.#ask = ask;
     this.#last = ledger.last;
     if (!("before" in ask)) this.#run = new Run(ledger, ask);
@@ -289,7 +306,7 @@ export class HistoryClient extends Client {
   }
 
   protected onBreak(error: unknown): void {
-    if (error instanceof LogUnavailableError) return;
+    if (error instanceof LogUnavailableError && this.#isUncertain()) return;
     assert(error instanceof BrokenOffError, `${error}`);
     if (this.#run === undefined) return;
     // The last line that came may be a whole message: only the next one ends it.

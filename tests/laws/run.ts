@@ -1,5 +1,5 @@
 /**
- * Runs a schedule over a real room, its hub, readers and SQLite log, in fake time, and
+ * Runs a schedule over real rooms, their hubs, readers and SQLite logs, in fake time, and
  * checks all along that the laws hold: order, exactness, once, bounded, released.
  */
 
@@ -11,24 +11,31 @@ import {
   LogUnavailableError,
   type Start,
 } from "../../message_log/message_log.ts";
-import { SqliteLog } from "../../message_log/sqlite_log.ts";
+import { SqliteStore } from "../../message_log/sqlite_store.ts";
 import { sendHistory } from "../../routes/history.ts";
 import { toVisit } from "../../routes/visit.ts";
-import { Client, HistoryClient, StreamClient } from "./clients.ts";
+import { Client, type Connection, HistoryClient, StreamClient } from "./clients.ts";
 import { FakeTime } from "./fake_time.ts";
 import { Ledger, Run } from "./ledger.ts";
-import { type Command, type Cursor, HEARTBEAT_MS, type Schedule } from "./schedule.ts";
-import { Server } from "./server.ts";
+import {
+  type Command,
+  type Cursor,
+  HEARTBEAT_MS,
+  IDLE_MS,
+  ROOMS,
+  type Schedule,
+} from "./schedule.ts";
+import { nextTurn, Server } from "./server.ts";
 
 /** What the log's clock shows first. */
 const BEGINNING = Date.UTC(2026, 0, 1);
 /** When nobody has taken anything for this many turns, nothing more happens. */
 const QUIET_TURNS = 6;
-/** This many cursors are tried at the end of a run. */
-const MAX_CURSORS = 30;
+/** This many cursors of each room are tried at the end of a run. */
+const MAX_CURSORS = 20;
 const TEXTS = { short: "x", long: "x".repeat(3990), wide: "👋é".repeat(500) };
 
-/** Runs a schedule; `folder` is for the log's file, undefined for a log in memory. */
+/** Runs a schedule; `folder` is for the file, undefined for logs in memory. */
 export async function run({ keep, commands }: Schedule, folder?: string): Promise<void> {
   using time = new FakeTime();
   const chat = new Chat(keep, time, folder);
@@ -48,11 +55,10 @@ export async function run({ keep, commands }: Schedule, folder?: string): Promis
   assertEquals(time.timers, 0, "timers of a closed chat");
 }
 
-/** A file of the log as it was, and what was in it. */
+/** The file as it was, and what was in it of each room. */
 interface Copy {
   readonly bytes: Uint8Array;
-  readonly last: number;
-  readonly erased: readonly number[];
+  readonly rooms: readonly { readonly last: number; readonly erased: readonly number[] }[];
 }
 
 /** A chat that goes on over restarts, with all who take part in it. */
@@ -60,18 +66,19 @@ class Chat implements AsyncDisposable {
   readonly #keep: number;
   readonly #time: FakeTime;
   readonly #folder: string | undefined;
-  readonly #ledger: Ledger;
+  readonly #ledgers: ReadonlyMap<string, Ledger>;
   readonly #streams = new Set<StreamClient>();
   readonly #histories = new Set<HistoryClient>();
-  #log: SqliteLog;
+  #store: SqliteStore;
   #server: Server;
-  /** The log's clock, and the latest that it has ever shown. */
+  /** The store's clock, and the latest that it has ever shown. */
   #now = BEGINNING;
   #latest = BEGINNING;
   /** The file's number: after a crash, a copy goes on where it ended. */
   #file = 0;
   #copy: Copy | undefined;
   #posts = 0;
+  #isStopping = false;
   /** The first law that was seen broken where nobody waits for the error. */
   #fault: unknown;
 
@@ -79,8 +86,11 @@ class Chat implements AsyncDisposable {
     this.#keep = keep;
     this.#time = time;
     this.#folder = folder;
-    this.#ledger = new Ledger(keep, `${BEGINNING}-0`);
-    this.#log = this.#openLog();
+    this.#store = this.#openStore();
+    this.#ledgers = new Map(ROOMS.map((room) => {
+      const { born } = this.#store.find(room) ?? this.#store.begin(room);
+      return [room, new Ledger(keep, `${born}-0`)];
+    }));
     this.#server = this.#startServer();
   }
 
@@ -88,20 +98,21 @@ class Chat implements AsyncDisposable {
     switch (command.do) {
       case "append":
         for (let n = 0; n < command.count; n++) {
-          this.#post({ nickname: "ann", message: `${this.#posts++} ${TEXTS[command.text]}` });
+          const message = `${this.#posts++} ${TEXTS[command.text]}`;
+          void this.#post(command.room, { nickname: "ann", message });
         }
         return;
       case "appendKeyed":
-        return this.#post({
+        return void this.#post(command.room, {
           nickname: "ben",
           message: `variant ${command.variant}`,
           key: `key ${command.key}`,
         });
       case "join":
         for (let n = 0; n < command.count; n++) {
-          this.#join(
-            new StreamClient(this.#connection, this.#toStart(command.cursor), command.appetite),
-          );
+          const { room, cursor, appetite } = command;
+          const start = this.#toStart(room, cursor);
+          void this.#join(new StreamClient(this.#connectionTo(room), start, appetite));
         }
         return;
       case "ask":
@@ -117,13 +128,14 @@ class Chat implements AsyncDisposable {
       case "leave":
         return await this.#leave([...this.#clients()].at(command.which % this.#size));
       case "failRead":
-        this.#server.log.failingReads = 1;
+        this.#server.store.failingReads = 1;
         return;
       case "rush":
         for (let n = 0; n < command.count; n++) {
-          await this.do({ do: "append", count: 1, text: "short" });
+          const { room } = command;
+          await this.do({ do: "append", room, count: 1, text: "short" });
           await nextTurn();
-          await this.do({ do: "join", cursor: { seen: 1 }, appetite: "much", count: 1 });
+          await this.do({ do: "join", room, cursor: { seen: 1 }, appetite: "much", count: 1 });
         }
         return;
       case "turns":
@@ -143,7 +155,7 @@ class Chat implements AsyncDisposable {
   /** What must hold at any moment. */
   check(): void {
     if (this.#fault !== undefined) throw this.#fault;
-    const { room: { hub: { readers } }, log: { hasFailed } } = this.#server;
+    const { readers, store: { hasFailed } } = this.#server;
     let min = 0;
     let max = 0;
     for (const client of this.#clients()) {
@@ -155,10 +167,12 @@ class Chat implements AsyncDisposable {
     assert(min <= readers && readers <= max, `${readers} readers, expected ${min} to ${max}`);
   }
 
-  /** All take what there is: each must get to the log's end, and the chat must leave nothing. */
+  /** All take what there is: each must get to its log's end, and the chat must leave nothing. */
   async finish(): Promise<void> {
-    this.#join(new StreamClient(this.#connection, { since: undefined }, "much"));
-    this.#server.log.failingReads = 0;
+    for (const room of ROOMS) {
+      void this.#join(new StreamClient(this.#connectionTo(room), { since: undefined }, "much"));
+    }
+    this.#server.store.failingReads = 0;
     for (const client of this.#clients()) await client.takeStock();
     await settle();
     this.#comeBack();
@@ -166,28 +180,35 @@ class Chat implements AsyncDisposable {
     this.check();
     for (const client of this.#streams) {
       assertEquals(client.state, "open");
-      assertEquals(client.at, this.#ledger.last, "a reader gets to the end of the log");
+      assert(client.isAtEnd, "a reader gets to the end of the log");
     }
     for (const client of this.#histories) assert(client.state !== "open", "a history ends");
-    assertEquals(this.#server.room.hub.readers, this.#streams.size);
-    await this.#checkCursors();
-    // One reader leaves by itself; the others are sent away.
+    assertEquals(this.#server.readers, this.#streams.size);
+    for (const room of ROOMS) await this.#checkCursors(room);
+    // All rooms but the main one are left, and so is it by one reader; the others are sent away.
     const [first] = this.#streams;
     await this.#leave(first);
+    for (const client of this.#streams) if (client.room !== ROOMS[0]) await this.#leave(client);
+    await this.#tick(2 * IDLE_MS);
+    assertEquals(this.#server.rooms.size, 1, "rooms that nobody uses close");
+    assertEquals([...this.#server.store.used], [ROOMS[0]], "logs of rooms that have closed");
     await this.#stop();
     for (const client of this.#streams) assertEquals(client.state, "ended");
   }
 
   /** Whoever comes back, with the cursor of anything that ever was, gets what follows it. */
-  async #checkCursors(): Promise<void> {
-    const { last, lost } = this.#ledger;
+  async #checkCursors(room: string): Promise<void> {
+    const ledger = this.#ledgerOf(room);
+    const { last, lost } = ledger;
     const cursors = lost.slice(-MAX_CURSORS);
     for (let seq = Math.max(last - MAX_CURSORS, 0); seq <= last; seq++) {
-      cursors.push(this.#ledger.idOf(seq));
+      cursors.push(ledger.idOf(seq));
     }
+    using use = await this.#server.enter(room);
+    const { log } = use.room;
     for (const since of cursors) {
-      const run = new Run(this.#ledger, { since });
-      const { missed, entries } = await this.#log.read({ since });
+      const run = new Run(ledger, { since });
+      const { missed, entries } = await log.read({ since });
       if (missed !== 0) run.gap(missed);
       for (const { id, json } of entries) run.message(id, json);
     }
@@ -196,11 +217,21 @@ class Chat implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients()) await client.leave();
     await this.#server[Symbol.asyncDispose]();
-    await this.#log[Symbol.asyncDispose]();
+    await this.#store[Symbol.asyncDispose]();
   }
 
-  get #connection() {
-    return { ledger: this.#ledger, time: this.#time, heartbeatMs: HEARTBEAT_MS };
+  #ledgerOf(room: string): Ledger {
+    return this.#ledgers.get(room)!;
+  }
+
+  #connectionTo(room: string): Connection {
+    return {
+      room,
+      ledger: this.#ledgerOf(room),
+      time: this.#time,
+      heartbeatMs: HEARTBEAT_MS,
+      isUncertain: () => this.#isStopping || this.#server.store.hasFailed,
+    };
   }
 
   get #path(): string {
@@ -216,17 +247,20 @@ class Chat implements AsyncDisposable {
     yield* this.#histories;
   }
 
-  #openLog(): SqliteLog {
-    const log = SqliteLog.open(this.#path, { keep: this.#keep, now: () => this.#now });
-    log.subscribe((batch) => this.#note(() => this.#ledger.add(batch)));
-    return log;
+  #openStore(): SqliteStore {
+    return SqliteStore.open(this.#path, { keep: this.#keep, now: () => this.#now });
   }
 
   #startServer(): Server {
-    return new Server(this.#log, {
+    const server: Server = new Server(this.#store, {
       heartbeatMs: HEARTBEAT_MS,
-      isLogKept: this.#folder === undefined,
+      idleMs: IDLE_MS,
+      // A process that was killed writes no more.
+      onBatch: (room, batch) => {
+        if (server === this.#server) this.#note(() => this.#ledgerOf(room).add(batch));
+      },
     });
+    return server;
   }
 
   #note(law: () => void): void {
@@ -237,32 +271,47 @@ class Chat implements AsyncDisposable {
     }
   }
 
-  #post(post: Post): void {
+  async #post(name: string, post: Post): Promise<void> {
     const server = this.#server;
-    server.log.append(post).then((appended) => {
-      if (server === this.#server) this.#note(() => this.#ledger.answer(post, appended));
-    }, (error) => {
-      if (server !== this.#server) return;
-      this.#note(() => {
+    const ledger = this.#ledgerOf(name);
+    let law: () => void;
+    try {
+      using use = await server.enter(name);
+      const appended = await use.room.log.append(post);
+      law = () => ledger.answer(post, appended);
+    } catch (error) {
+      law = () => {
         if (!(error instanceof KeyConflictError)) throw error;
-        this.#ledger.refuse(post);
-      });
-    });
+        ledger.refuse(post);
+      };
+    }
+    if (server === this.#server) this.#note(law);
   }
 
-  #join(client: StreamClient): void {
+  async #join(client: StreamClient): Promise<void> {
+    const server = this.#server;
     this.#streams.add(client);
-    client.join((start) => this.#server.room.read(start));
+    client.come();
+    try {
+      using use = await server.enter(client.room);
+      const isExpected = server === this.#server && client.state === "coming";
+      if (isExpected) client.join((start) => use.room.read(start));
+    } catch (error) {
+      this.#fault ??= error;
+    }
   }
 
   #comeBack(): void {
     for (const client of this.#streams) {
-      if (client.state !== "open") client.join((start) => this.#server.room.read(start));
+      if (client.state !== "open" && client.state !== "coming") void this.#join(client);
     }
   }
 
-  async #ask({ cursor, isBefore, appetite }: Extract<Command, { do: "ask" }>): Promise<void> {
-    const start = this.#toStart(cursor);
+  async #ask(
+    { room: name, cursor, isBefore, appetite }: Extract<Command, { do: "ask" }>,
+  ): Promise<void> {
+    using use = await this.#server.enter(name);
+    const start = this.#toStart(name, cursor);
     const id = "since" in start ? start.since : undefined;
     const ask = isBefore && id !== undefined ? { before: id } : start;
     const query = "latest" in ask
@@ -270,10 +319,10 @@ class Chat implements AsyncDisposable {
       : "before" in ask
       ? `before=${ask.before}`
       : `since=${ask.since ?? "all"}`;
-    const client = new HistoryClient(this.#connection, ask, appetite);
+    const client = new HistoryClient(this.#connectionTo(name), ask, appetite);
     const visit = toVisit(new Request(`http://localhost/chat?${query}`));
     try {
-      client.receive(await sendHistory(visit, this.#server.room));
+      client.receive(await sendHistory(visit, use.room));
       this.#histories.add(client);
     } catch (error) {
       if (!(error instanceof LogUnavailableError)) throw error;
@@ -297,8 +346,8 @@ class Chat implements AsyncDisposable {
     this.#latest = Math.max(this.#latest, this.#now);
   }
 
-  #toStart(cursor: Cursor): Start {
-    const ledger = this.#ledger;
+  #toStart(room: string, cursor: Cursor): Start {
+    const ledger = this.#ledgerOf(room);
     if (cursor === "latest") return { latest: 50 };
     if (cursor === "none") return { latest: 0 };
     if (cursor === "all") return { since: undefined };
@@ -312,13 +361,15 @@ class Chat implements AsyncDisposable {
 
   /** The polite end: every stream is taken to its end. */
   async #stop(): Promise<void> {
-    this.#server.room.hub.close();
+    this.#isStopping = true;
+    this.#server.rooms.close();
     for (const client of this.#streams) await client.takeStock();
     await settle();
     await this.#server[Symbol.asyncDispose]();
     await settle();
     for (const client of this.#streams) assert(client.state !== "open", "every stream ends");
     await this.#forgetHistories();
+    this.#isStopping = false;
     this.check();
   }
 
@@ -327,57 +378,67 @@ class Chat implements AsyncDisposable {
     this.#histories.clear();
   }
 
-  async #restart({ putBack, copy, erase }: Extract<Command, { do: "restart" }>): Promise<void> {
+  async #restart(
+    { putBack, copy, room, erase }: Extract<Command, { do: "restart" }>,
+  ): Promise<void> {
     await this.#stop();
     if (this.#folder !== undefined) {
+      await this.#store[Symbol.asyncDispose]();
       if (putBack && this.#copy) this.#putBack(this.#copy);
       if (copy) this.#copy = this.#takeCopy();
-      if (erase > 0) this.#erase(erase);
-      this.#log = this.#openLog();
+      if (erase > 0) this.#erase(room, erase);
+      this.#store = this.#openStore();
     }
     this.#server = this.#startServer();
     this.#comeBack();
   }
 
   #takeCopy(): Copy {
-    const { last, erased } = this.#ledger;
-    return { bytes: Deno.readFileSync(this.#path), last, erased: [...erased] };
+    const rooms = ROOMS.map((room) => {
+      const { last, erased } = this.#ledgerOf(room);
+      return { last, erased: [...erased] };
+    });
+    return { bytes: Deno.readFileSync(this.#path), rooms };
   }
 
   /** Time has passed since what is lost was written, whatever the clock showed. */
-  #putBack({ bytes, last, erased }: Copy): void {
+  #putBack({ bytes, rooms }: Copy): void {
     Deno.writeFileSync(this.#path, bytes);
-    this.#ledger.cutTo(last, erased);
-    this.#latest++;
+    for (const [n, { last, erased }] of rooms.entries()) {
+      this.#ledgerOf(ROOMS[n]).cutTo(last, erased);
+    }
+    // Rooms that write at the same time may have ids of the next milliseconds.
+    this.#latest += ROOMS.length;
     this.#now = this.#latest;
   }
 
-  /** Somebody deletes rows from the file, but for the newest. */
-  #erase(count: number): void {
-    const to = this.#ledger.last - 1 - count % 3;
+  /** Somebody deletes rows from the file, but for the newest of the room. */
+  #erase(room: string, count: number): void {
+    const ledger = this.#ledgerOf(room);
+    const to = ledger.last - 1 - count % 3;
     const from = to - count + 1;
     using db = new DatabaseSync(this.#path);
-    db.prepare("DELETE FROM messages WHERE seq BETWEEN ? AND ?").run(from, to);
-    this.#ledger.erase(from, to);
+    db.prepare(
+      `DELETE FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
+       AND seq BETWEEN ? AND ?`,
+    ).run(room, from, to);
+    ledger.erase(from, to);
   }
 
   /** The process is killed: a copy of what is on the disk at this moment goes on. */
   async #crash(): Promise<void> {
     for (const client of this.#streams) await client.leave();
     await this.#forgetHistories();
-    const [dead, path] = [this.#server, this.#path];
+    const [dead, deadStore, path] = [this.#server, this.#store, this.#path];
     this.#file++;
     Deno.copyFileSync(path, this.#path);
     Deno.copyFileSync(`${path}-wal`, `${this.#path}-wal`);
-    this.#log = this.#openLog();
+    this.#store = this.#openStore();
     this.#server = this.#startServer();
     await dead[Symbol.asyncDispose]();
+    await deadStore[Symbol.asyncDispose]();
     this.#comeBack();
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Waits until what was resolved in this turn has been taken note of. */

@@ -15,17 +15,17 @@ export type Cursor =
 
 /** One thing that happens. */
 export type Command =
-  | { do: "append"; count: number; text: "short" | "long" | "wide" }
-  | { do: "appendKeyed"; key: number; variant: number }
-  | { do: "join"; cursor: Cursor; appetite: Appetite; count: number }
-  | { do: "ask"; cursor: Cursor; isBefore: boolean; appetite: Appetite }
+  | { do: "append"; room: string; count: number; text: "short" | "long" | "wide" }
+  | { do: "appendKeyed"; room: string; key: number; variant: number }
+  | { do: "join"; room: string; cursor: Cursor; appetite: Appetite; count: number }
+  | { do: "ask"; room: string; cursor: Cursor; isBefore: boolean; appetite: Appetite }
   | { do: "nibble" | "devour" | "comeBack" | "failRead" }
   | { do: "leave"; which: number }
   | { do: "turns"; count: number }
-  | { do: "rush"; count: number }
+  | { do: "rush"; room: string; count: number }
   | { do: "tick"; ms: number }
   | { do: "stepClock"; ms: number }
-  | { do: "restart"; putBack: boolean; copy: boolean; erase: number }
+  | { do: "restart"; putBack: boolean; copy: boolean; room: string; erase: number }
   | { do: "crash" };
 
 /** How a run goes. */
@@ -36,6 +36,10 @@ export interface Schedule {
 
 /** How long a heartbeat is. */
 export const HEARTBEAT_MS = 15_000;
+/** The rooms; the main one has no name. */
+export const ROOMS = ["", "biology", "physics"];
+/** A room that nobody uses closes after once to twice this time: within any heartbeat. */
+export const IDLE_MS = 1000;
 
 const cursor = fc.oneof(
   { arbitrary: fc.constantFrom("latest", "none", "all", "unknown"), weight: 4 },
@@ -43,6 +47,8 @@ const cursor = fc.oneof(
   { arbitrary: fc.record({ lost: fc.nat(20) }), weight: 1 },
   { arbitrary: fc.record({ foreign: fc.nat(200) }), weight: 1 },
 ) as fc.Arbitrary<Cursor>;
+// Half of it happens in the main room, so that much happens to one.
+const room = fc.constantFrom(...ROOMS.toSpliced(1, 0, ROOMS[0]));
 const appetite = fc.constantFrom("much", "little", "nothing");
 const count = fc.oneof(
   { arbitrary: fc.constant(1), weight: 6 },
@@ -60,6 +66,7 @@ function command<Name extends Command["do"]>(
 
 const COMMON = [
   command("append", 14, {
+    room,
     count,
     text: fc.oneof(
       { arbitrary: fc.constant("short"), weight: 5 },
@@ -67,8 +74,9 @@ const COMMON = [
       { arbitrary: fc.constant("wide"), weight: 1 },
     ),
   }),
-  command("appendKeyed", 5, { key: fc.nat(3), variant: fc.nat(1) }),
+  command("appendKeyed", 5, { room, key: fc.nat(3), variant: fc.nat(1) }),
   command("join", 10, {
+    room,
     cursor,
     appetite,
     count: fc.oneof(
@@ -77,14 +85,14 @@ const COMMON = [
       { arbitrary: fc.constant(70), weight: 1 },
     ),
   }),
-  command("ask", 4, { cursor, isBefore: fc.boolean(), appetite }),
+  command("ask", 4, { room, cursor, isBefore: fc.boolean(), appetite }),
   command("nibble", 8),
   command("devour", 1),
   command("comeBack", 2),
   command("failRead", 1),
   command("leave", 2, { which: fc.nat() }),
   // Each turn somebody writes and somebody joins.
-  command("rush", 2, { count: fc.integer({ min: 2, max: 6 }) }),
+  command("rush", 2, { room, count: fc.integer({ min: 2, max: 6 }) }),
   command("turns", 14, { count: fc.integer({ min: 1, max: 4 }) }),
   command("tick", 10, { ms: fc.constantFrom(50, 250, 1000, HEARTBEAT_MS, HEARTBEAT_MS) }),
   command("stepClock", 3, { ms: fc.constantFrom(-3_600_000, -1, 1, 3_600_000) }),
@@ -93,6 +101,7 @@ const RESTARTS = [
   command("restart", 4, {
     putBack: fc.boolean(),
     copy: fc.boolean(),
+    room,
     erase: fc.oneof({ arbitrary: fc.constant(0), weight: 2 }, fc.integer({ min: 1, max: 8 })),
   }),
   command("crash", 1),

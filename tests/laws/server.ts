@@ -1,27 +1,59 @@
-/** One run of the server, as far as the laws go: a log and its room, from opening to stopping. */
+/** One run of the server, as far as the laws go: its rooms over a store, from opening to stopping. */
 
-import { assertEquals } from "@std/assert";
-import type { LogEntry, LogPage, MessageLog } from "../../message_log/message_log.ts";
-import { LogUnavailableError, type Range } from "../../message_log/message_log.ts";
+import { assert, assertEquals } from "@std/assert";
 import type { Post } from "../../chat_message.ts";
-import { Room } from "../../room.ts";
+import type { LogEntry, LogPage, MessageLog, MessageStore } from "../../message_log/message_log.ts";
+import { LogUnavailableError, type Range } from "../../message_log/message_log.ts";
+import { type Room, Rooms, type RoomsOptions, type RoomUse } from "../../room.ts";
 
-/** The log that a room is given: it counts who follows it, and fails when told to. */
-class WatchedLog implements MessageLog {
-  readonly #log: MessageLog;
-  readonly #isKept: boolean;
-  readonly subscriptions = new Set<Disposable>();
+/** The store that the rooms are given: it counts who follows each log, and fails when told to. */
+class WatchedStore implements MessageStore {
+  readonly #store: MessageStore;
+  readonly #onBatch: ServerOptions["onBatch"];
+  /** The rooms whose logs are opening, open or closing. */
+  readonly used = new Set<string>();
   failingReads = 0;
   /** Readers may have been sent away that have not taken notice. */
   hasFailed = false;
 
-  constructor(log: MessageLog, isKept: boolean) {
-    this.#log = log;
-    this.#isKept = isKept;
+  constructor(store: MessageStore, onBatch: ServerOptions["onBatch"]) {
+    this.#store = store;
+    this.#onBatch = onBatch;
   }
 
   get id(): string {
-    return this.#log.id;
+    return this.#store.id;
+  }
+
+  get secret(): Uint8Array<ArrayBuffer> {
+    return this.#store.secret;
+  }
+
+  /** A log takes a turn to open and to close: others come meanwhile. */
+  async openLog(room: string): Promise<MessageLog> {
+    assert(!this.used.has(room), `the room "${room}" is opened twice`);
+    this.used.add(room);
+    await nextTurn();
+    const log = await this.#store.openLog(room);
+    log.subscribe((batch) => this.#onBatch(room, batch));
+    return new WatchedLog(log, this, () => this.used.delete(room));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#store[Symbol.asyncDispose]();
+  }
+}
+
+class WatchedLog implements MessageLog {
+  readonly #log: MessageLog;
+  readonly #store: WatchedStore;
+  readonly #onClose: () => void;
+  readonly #subscriptions = new Set<Disposable>();
+
+  constructor(log: MessageLog, store: WatchedStore, onClose: () => void) {
+    this.#log = log;
+    this.#store = store;
+    this.#onClose = onClose;
   }
 
   append(post: Post) {
@@ -29,9 +61,9 @@ class WatchedLog implements MessageLog {
   }
 
   read(range: Range): Promise<LogPage> {
-    if (this.failingReads === 0) return this.#log.read(range);
-    this.failingReads--;
-    this.hasFailed = true;
+    if (this.#store.failingReads === 0) return this.#log.read(range);
+    this.#store.failingReads--;
+    this.#store.hasFailed = true;
     return Promise.reject(new LogUnavailableError("The disk fails"));
   }
 
@@ -39,40 +71,61 @@ class WatchedLog implements MessageLog {
     const inner = this.#log.subscribe(onBatch);
     const subscription = {
       [Symbol.dispose]: () => {
-        this.subscriptions.delete(subscription);
+        this.#subscriptions.delete(subscription);
         inner[Symbol.dispose]();
       },
     };
-    this.subscriptions.add(subscription);
+    this.#subscriptions.add(subscription);
     return subscription;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isKept) await this.#log[Symbol.asyncDispose]();
+    await nextTurn();
+    await this.#log[Symbol.asyncDispose]();
+    // Who still follows it keeps it in use: law 6.
+    if (this.#subscriptions.size === 0) this.#onClose();
   }
 }
 
 /** Options for {@linkcode Server}. */
-export interface ServerOptions {
-  readonly heartbeatMs: number;
-  /** The log outlives the server, since it is in memory. */
-  readonly isLogKept: boolean;
+export interface ServerOptions extends Required<RoomsOptions> {
+  /** Called with all that a room's log emits. */
+  onBatch(room: string, batch: readonly LogEntry[]): void;
 }
 
 /** A server that runs. */
 export class Server implements AsyncDisposable {
-  readonly log: WatchedLog;
-  readonly room: Room;
+  readonly store: WatchedStore;
+  readonly rooms: Rooms;
+  /** All that were ever entered. */
+  readonly #entered = new Set<Room>();
 
-  constructor(log: MessageLog, { heartbeatMs, isLogKept }: ServerOptions) {
-    this.log = new WatchedLog(log, isLogKept);
-    this.room = new Room(this.log, { heartbeatMs });
+  constructor(store: MessageStore, { onBatch, ...options }: ServerOptions) {
+    this.store = new WatchedStore(store, onBatch);
+    this.rooms = new Rooms(this.store, options);
+  }
+
+  async enter(name: string): Promise<RoomUse> {
+    const use = await this.rooms.enter(name);
+    this.#entered.add(use.room);
+    return use;
+  }
+
+  /** How many readers there are in all rooms, closed ones included. */
+  get readers(): number {
+    let readers = 0;
+    for (const { hub } of this.#entered) readers += hub.readers;
+    return readers;
   }
 
   /** Stops it; nothing of it is left: law 6. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.room[Symbol.asyncDispose]();
-    assertEquals(this.room.hub.readers, 0, "readers of a closed hub");
-    assertEquals(this.log.subscriptions.size, 0, "subscribers of a closed room's log");
+    await this.rooms[Symbol.asyncDispose]();
+    assertEquals(this.readers, 0, "readers of closed rooms");
+    assertEquals([this.rooms.size, ...this.store.used], [0], "logs in use after the end");
   }
+}
+
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,342 @@
+/**
+ * The SQLite database that the logs of all rooms are kept in: the file, its schema,
+ * the one transaction of a turn, and the trimming of what is no longer kept. What the
+ * rows mean is the logs' affair. The database is ours alone while the program
+ * runs: a second program that opens the file is refused.
+ *
+ * The file is in WAL mode with `synchronous` at NORMAL: a message that was
+ * answered survives the end of the program, however it ends; only a power cut
+ * can take the last ones. What is deleted is overwritten, and its room in the file is
+ * used again; where that is much, the file shrinks, unless an earlier version has made it.
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { LogUnavailableError } from "./message_log.ts";
+
+/** Marks the file as ours in its header: "CHAT" in ASCII. */
+const APPLICATION_ID = 0x43484154;
+/** How long a previous run may take to release the file. */
+const BUSY_TIMEOUT_MS = 1000;
+/** The pause between two steps of trimming, so that posts get their turns. */
+const TRIM_PAUSE_MS = 50;
+/** Pages of the file that one step of trimming gives back. */
+const VACUUM_PAGES = 200;
+/** A file keeps this part of itself free, for the messages to come. */
+const FREE_PART = 1 / 4;
+
+/** SQLite's number for `PRAGMA auto_vacuum = INCREMENTAL`. */
+const INCREMENTAL = 2;
+const SECRET_BYTES = 32;
+
+/** How the schema grew; a file's `user_version` is the number of steps it has taken. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE log (born INTEGER NOT NULL) STRICT;
+  INSERT INTO log (born) VALUES (:now);
+  CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY,
+    ms INTEGER NOT NULL,
+    key TEXT,
+    json TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
+  `,
+  // Each run of the server: the messages after seq were written at ms or later.
+  `
+  CREATE TABLE runs (seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL) STRICT;
+  INSERT INTO runs (seq, ms) SELECT 0, born FROM log;
+  `,
+  // Rooms. The main one has the id 1 and no name; last and ms are where an empty one goes on.
+  `
+  ALTER TABLE log ADD COLUMN secret BLOB;
+  UPDATE log SET secret = :secret;
+  CREATE TABLE rooms (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    born INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    ms INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO rooms SELECT 1, '', born, 0, born FROM log;
+  ALTER TABLE messages RENAME TO messages_of_one_room;
+  CREATE TABLE messages (
+    room INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    key TEXT,
+    json TEXT NOT NULL,
+    PRIMARY KEY (room, seq)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO messages SELECT 1, seq, ms, key, json FROM messages_of_one_room ORDER BY seq;
+  DROP TABLE messages_of_one_room;
+  CREATE UNIQUE INDEX messages_key ON messages (room, key) WHERE key IS NOT NULL;
+  ALTER TABLE runs RENAME TO runs_of_one_room;
+  CREATE TABLE runs (
+    room INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    PRIMARY KEY (room, seq)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO runs SELECT 1, seq, ms FROM runs_of_one_room;
+  DROP TABLE runs_of_one_room;
+  `,
+];
+
+/** What SQLite's errors mean to the person who starts the program. */
+const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
+  ["database is locked", "is in use by another server; stop that one, or use another file"],
+  ["readonly database", "can't be written; give this user write permission, or use another file"],
+  ["disk image is malformed", "is damaged; restore it from a copy, or use another file"],
+  ["disk is full", "does not fit on the disk; make room, or use another file"],
+  [
+    "disk I/O error",
+    "can't be read or written; check the disk and the permissions of its folder, or use another file",
+  ],
+  ["file is not a database", "is not a database; use another file"],
+  [
+    "",
+    "can't be opened; create its folder and give this user permission to read and write there, or use another file",
+  ],
+];
+
+/** A log's part in the transaction of a turn. */
+export interface Participant {
+  /** The room's name. */
+  readonly room: string;
+  /** Writes what waits. The function that it returns is called once that is durable. */
+  write(): () => void;
+  /** Called instead if nothing of it was stored. */
+  fail(error: unknown): void;
+  /**
+   * Deletes some of what is no longer kept. The function that it returns is called once that is
+   * durable; whether there is more to delete.
+   */
+  trim(): () => boolean;
+}
+
+/** The database, in a file or in memory. */
+export class SqliteDatabase implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+  readonly #writing = new Set<Participant>();
+  readonly #trimming = new Map<Participant, ReturnType<typeof setTimeout>>();
+  #shrinking: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
+
+  private constructor(db: DatabaseSync, now: number) {
+    this.#db = db;
+    checkOwner(db);
+    db.exec(`
+      PRAGMA auto_vacuum = INCREMENTAL;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = NORMAL;
+      PRAGMA secure_delete = ON;
+    `);
+    migrate(db, now);
+    this.#begin = db.prepare("BEGIN IMMEDIATE");
+    this.#commit = db.prepare("COMMIT");
+    this.#rollback = db.prepare("ROLLBACK");
+  }
+
+  /**
+   * Opens the database at `path`, creating it if it does not exist, or a new
+   * one in memory for `:memory:`.
+   *
+   * @throws {Error} If the file is not such a database, is in use or can't be
+   * opened or written; the message names the file and the setting.
+   */
+  static open(path: string, now: number): SqliteDatabase {
+    let db: DatabaseSync | undefined;
+    try {
+      createFile(path);
+      db = new DatabaseSync(path);
+      return new SqliteDatabase(db, now);
+    } catch (error) {
+      db?.close();
+      if (error instanceof ForeignFileError) throw new Error(error.message);
+      const text = error instanceof Error ? error.message : "";
+      const [, problem] = OPEN_ERRORS.find(([part]) => text.includes(part))!;
+      throw new Error(`the message log ${path} ${problem} with --message-log`, { cause: error });
+    }
+  }
+
+  /** Prepares statements by name. */
+  prepare<Name extends string>(sql: Record<Name, string>): Record<Name, StatementSync> {
+    const statements = Object.entries<string>(sql).map(([name, text]) =>
+      [name, this.#db.prepare(text)] as const
+    );
+    return Object.fromEntries(statements) as Record<Name, StatementSync>;
+  }
+
+  /**
+   * Lets a log take part in the transaction of this turn of the event loop,
+   * which begins once everything else in the turn has run.
+   */
+  writeSoon(log: Participant): void {
+    if (this.#writing.size === 0) setImmediate(() => this.writeNow());
+    this.#writing.add(log);
+  }
+
+  /** Has a log trimmed in small steps, off the path of any post. */
+  trimSoon(log: Participant): void {
+    if (this.#isClosed || this.#trimming.has(log)) return;
+    const timer = setTimeout(() => {
+      this.#trimming.delete(log);
+      let isMore: boolean;
+      try {
+        isMore = this.#transact(() => log.trim())();
+      } catch (error) {
+        // A full disk, most likely. The next post tries again.
+        if (!isSqliteError(error)) throw error;
+        return;
+      }
+      if (isMore) this.trimSoon(log);
+      else this.#shrinkSoon();
+    }, TRIM_PAUSE_MS);
+    this.#trimming.set(log, timer);
+  }
+
+  /** Ends the trimming of a room's log that another takes the place of. */
+  stopTrimming(room: string): void {
+    for (const [log, timer] of this.#trimming) {
+      if (log.room !== room) continue;
+      clearTimeout(timer);
+      this.#trimming.delete(log);
+    }
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Stores what waits, and closes the database. Closing again changes nothing. */
+  [Symbol.dispose](): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const timer of this.#trimming.values()) clearTimeout(timer);
+    clearTimeout(this.#shrinking);
+    this.writeNow();
+    this.#db.close();
+  }
+
+  /** One transaction for all logs; each hears of it once it is over. */
+  writeNow(): void {
+    const logs = [...this.#writing];
+    if (logs.length === 0) return;
+    this.#writing.clear();
+    let settlements: (() => void)[];
+    try {
+      settlements = this.#transact(() => logs.map((log) => log.write()));
+    } catch (error) {
+      for (const log of logs) log.fail(toLogError(error));
+      return;
+    }
+    for (const settle of settlements) settle();
+  }
+
+  /** Makes a change durable as a whole, or not at all. */
+  #transact<Result>(change: () => Result): Result {
+    try {
+      this.#begin.run();
+      const result = change();
+      this.#commit.run();
+      return result;
+    } catch (error) {
+      this.#undo();
+      throw error;
+    }
+  }
+
+  /** Gives back what is free in the file beyond what it should keep, in small steps. */
+  #shrinkSoon(): void {
+    // Only VACUUM could let a file do so that was made without, and Deno does not allow it.
+    if (this.#shrinking || readPragma(this.#db, "auto_vacuum") !== INCREMENTAL) return;
+    this.#shrinking = setTimeout(() => {
+      this.#shrinking = undefined;
+      try {
+        const free = readPragma(this.#db, "freelist_count");
+        const spare = free - readPragma(this.#db, "page_count") * FREE_PART;
+        if (spare < VACUUM_PAGES) return;
+        // Each step gives one page back: exec() would take but one.
+        this.#db.prepare(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
+        this.#shrinkSoon();
+      } catch (error) {
+        // A full disk, most likely. The next trimming tries again.
+        if (!isSqliteError(error)) throw error;
+      }
+    }, TRIM_PAUSE_MS);
+  }
+
+  /** SQLite may have rolled back already; isTransaction tells. */
+  #undo(): void {
+    try {
+      if (this.#db.isTransaction) this.#rollback.run();
+    } catch (error) {
+      // The disk can't even be read. The transaction stays open, so that posts fail until it can.
+      if (!isSqliteError(error)) throw error;
+    }
+  }
+}
+
+/** An error of the database as {@linkcode LogUnavailableError}; any other error as it is. */
+export function toLogError(cause: unknown): unknown {
+  if (!isSqliteError(cause)) return cause;
+  return new LogUnavailableError("The message log can't be used just now", { cause });
+}
+
+export function isSqliteError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
+}
+
+/** A file that is not ours, or not ours to read. */
+class ForeignFileError extends Error {}
+
+/** Creates a file that only this user can read. SQLite's own would be open to all. */
+function createFile(path: string): void {
+  if (path === ":memory:") return;
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    // It exists. If it can't be created, SQLite says so when it opens it.
+    if (!(error instanceof Error && error.constructor.name in Deno.errors)) throw error;
+  }
+}
+
+/** Refuses a database of another program, or of a newer version, before anything is written. */
+function checkOwner(db: DatabaseSync): void {
+  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
+  const owner = readPragma(db, "application_id");
+  const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()!;
+  if (owner !== APPLICATION_ID && tables !== 0) {
+    throw new ForeignFileError(
+      "the message log is a database of another program; use another file with --message-log",
+    );
+  }
+  const version = readPragma(db, "user_version");
+  if (version > MIGRATIONS.length) {
+    throw new ForeignFileError(
+      `the message log was written by a newer version (schema ${version}, this one knows ` +
+        `${MIGRATIONS.length}); start that version, or use another file with --message-log`,
+    );
+  }
+}
+
+/** Takes the steps that the file has not taken yet: all of them or none. */
+function migrate(db: DatabaseSync, now: number): void {
+  db.exec("BEGIN EXCLUSIVE");
+  const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES)).toHex();
+  for (const step of MIGRATIONS.slice(readPragma(db, "user_version"))) {
+    db.exec(step.replace(":now", String(now)).replace(":secret", `x'${secret}'`));
+  }
+  db.exec(`
+    PRAGMA application_id = ${APPLICATION_ID};
+    PRAGMA user_version = ${MIGRATIONS.length};
+    COMMIT;
+  `);
+}
+
+function readPragma(db: DatabaseSync, name: string): number {
+  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
+}

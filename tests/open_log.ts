@@ -1,0 +1,28 @@
+/** The main room's log in a store of its own. */
+
+import type { MessageLog, MessageStore } from "../message_log/message_log.ts";
+import { openMessageStore } from "../message_log/open.ts";
+import type { SqliteStoreOptions } from "../message_log/sqlite_store.ts";
+
+/** Opens a store for its main room alone; the log disposes of it. */
+export async function openLog(url: string, options: SqliteStoreOptions): Promise<MessageLog> {
+  return await openMainLog(await openMessageStore(url, options));
+}
+
+/** Opens the main room's log, which disposes of the store. */
+export async function openMainLog(store: MessageStore): Promise<MessageLog> {
+  return owning(await store.openLog(""), store);
+}
+
+/** A log that disposes of its store. */
+export function owning(log: MessageLog, store: MessageStore): MessageLog {
+  return {
+    append: (post) => log.append(post),
+    read: (range) => log.read(range),
+    subscribe: (onBatch) => log.subscribe(onBatch),
+    async [Symbol.asyncDispose]() {
+      await log[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}
