@@ -44,6 +44,12 @@ Deno.test("DeliveryCounter.count() counts a copy that arrives twice as a duplica
   assertEquals([counter.delivered, counter.duplicates], [2, 1]);
 });
 
+Deno.test("DeliveryCounter.count() counts a copy in another room than its own as a duplicate", () => {
+  const counter = new DeliveryCounter(4, 6, 2);
+  feed(counter, 3, frame(1) + frame(3) + frame(4));
+  assertEquals([counter.delivered, counter.duplicates], [2, 1]);
+});
+
 Deno.test("DeliveryCounter.count() ignores what an earlier chunk left in the buffer", () => {
   const counter = new DeliveryCounter(1, 5);
   const buffer = new Uint8Array(256);

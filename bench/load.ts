@@ -11,12 +11,15 @@ import { jsonLine, readJsonLines } from "./json_lines.ts";
 import { mark, MARK_LENGTH, microsNow } from "./mark.ts";
 import { Readers } from "./readers.ts";
 import { ReturnCounter } from "./return_counter.ts";
+import { readersOf } from "./rooms.ts";
 import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
 /** Connects readers, then posts messages to them. */
 export interface LoadOrder {
   readonly port: number;
   readonly readers: number;
+  /** The paths of the rooms that readers and messages are spread over. */
+  readonly paths: readonly string[];
   readonly publishers: number;
   readonly messages: number;
   /** Messages per second; 0: each publisher posts again as soon as it gets a response. */
@@ -106,13 +109,16 @@ class Load implements Disposable {
   readonly #readers: Readers;
   #next = 0;
   #accepted = 0;
+  /** Copies of what was accepted. */
+  #expected = 0;
   #refused = 0;
 
   constructor(order: LoadOrder) {
     this.#order = order;
-    const { port, readers, messages } = order;
-    this.#counter = new DeliveryCounter(readers, messages);
-    this.#readers = new Readers({ port, readers, counter: this.#counter, connecting: CONNECTING });
+    const { port, readers, paths, messages } = order;
+    const counter = new DeliveryCounter(readers, messages, paths.length);
+    this.#counter = counter;
+    this.#readers = new Readers({ port, readers, paths, counter, connecting: CONNECTING });
   }
 
   /** Opens every stream; resolves once all are live. */
@@ -122,7 +128,7 @@ class Load implements Disposable {
 
   /** Posts all messages; calls `onDelivered` once all copies are there, then awaits duplicates. */
   async run(onDelivered: () => void): Promise<LoadResult> {
-    const { port, publishers, readers, seconds } = this.#order;
+    const { port, publishers, seconds } = this.#order;
     using stack = new DisposableStack();
     const connections = [];
     for (let i = 0; i < publishers; i++) connections.push(stack.use(await connect(port)));
@@ -131,10 +137,9 @@ class Load implements Disposable {
     const deadline = start + seconds * 1e6;
     await Promise.all(connections.map((connection) => this.#publish(connection, start, deadline)));
 
-    const expected = () => this.#accepted * readers;
     let delivered = -1;
     let since = performance.now();
-    while (this.#counter.delivered < expected() && performance.now() - since < SILENCE_MS) {
+    while (this.#counter.delivered < this.#expected && performance.now() - since < SILENCE_MS) {
       if (this.#counter.delivered !== delivered) since = performance.now();
       delivered = this.#counter.delivered;
       await delay(2);
@@ -149,7 +154,7 @@ class Load implements Disposable {
       accepted: this.#accepted,
       refused: this.#refused,
       delivered: this.#counter.delivered,
-      lost: Math.max(0, expected() - this.#counter.delivered),
+      lost: Math.max(0, this.#expected - this.#counter.delivered),
       duplicates,
       broken: this.#readers.broken,
       seconds: Math.max(0, lastMicros - start) / 1e6,
@@ -165,7 +170,7 @@ class Load implements Disposable {
 
   /** Posts messages until there are none left or time is up. */
   async #publish(connection: Deno.Conn, start: number, deadline: number): Promise<void> {
-    const { messages, rate, size, port } = this.#order;
+    const { readers, paths, messages, rate, size, port } = this.#order;
     const filler = "x".repeat(size - MARK_LENGTH);
     const buffer = new Uint8Array(8192);
     while (this.#next < messages && microsNow() < deadline) {
@@ -175,14 +180,16 @@ class Load implements Disposable {
         if (wait > 0) await delay(wait / 1000);
       }
       const body = `nickname=load&message=${mark(number, microsNow())}${filler}`;
-      const head = `POST /chat HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
+      const head = `POST ${paths[number % paths.length]} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
         "Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
         `Content-Length: ${body.length}\r\n\r\n`;
       try {
         await writeAll(connection, encoder.encode(head + body));
         const status = await readResponse(connection, buffer);
-        if (status >= 200 && status < 300) this.#accepted++;
-        else this.#refused++;
+        if (status >= 200 && status < 300) {
+          this.#accepted++;
+          this.#expected += readersOf(number, readers, paths.length);
+        } else this.#refused++;
       } catch (error) {
         if (!isBroken(error)) throw error;
         this.#refused++;

@@ -12,9 +12,11 @@ export class LoadProcess implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #events: AsyncGenerator<LoadEvent>;
 
-  constructor(core?: number) {
+  /** With a niceness, it leaves the core to others that run there. */
+  constructor(core?: number, niceness = 0) {
+    const nice = niceness > 0 ? ["nice", "-n", String(niceness)] : [];
     this.#process = spawn(
-      [Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", LOAD],
+      [...nice, Deno.execPath(), "run", "--no-prompt", "--allow-net=127.0.0.1", LOAD],
       core,
       {
         stdin: "piped",

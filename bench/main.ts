@@ -9,13 +9,22 @@ import { LoadProcess } from "./load_process.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
 import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
 import { lastMessages, measureReturn, type Return } from "./return.ts";
+import { roomPaths } from "./rooms.ts";
 import { canPin, cpuSeconds, residentKib, startServer, type Target } from "./server.ts";
 
 /** The cores that the processes run on if they can be pinned. */
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
 /** Load before the measurement, so that both sides have compiled their code. */
-const WARM_UP = { readers: 50, publishers: 4, messages: 200, rate: 0, size: 32, seconds: 10 };
+const WARM_UP = {
+  readers: 50,
+  paths: roomPaths(1),
+  publishers: 4,
+  messages: 200,
+  rate: 0,
+  size: 32,
+  seconds: 10,
+};
 /** For a server that cannot resume. */
 const NOTHING_MISSED = { missed: [] };
 /** How long a server needs to settle after all readers have connected or left. */
@@ -32,7 +41,7 @@ async function measure(
   const show = (text: string) => progress(`${target}, ${number(readers)} readers: ${text}`);
   show("starting");
   const core = pinned ? SERVER_CORE : undefined;
-  const server = await startServer(target, options.messageLog, running, core);
+  const server = await startServer(target, options, running, core);
   const load = running.use(new LoadProcess(pinned ? LOAD_CORE : undefined));
 
   await load.send({ ...WARM_UP, port: server.port });
@@ -41,9 +50,10 @@ async function measure(
   await load.until("result");
   await delay(SETTLE_MS);
 
-  const { publishers, messages, rate, size, seconds } = options;
+  const { rooms, publishers, messages, rate, size, seconds } = options;
   const emptyKib = await residentKib(server.pid);
-  await load.send({ port: server.port, readers, publishers, messages, rate, size, seconds });
+  const order = { readers, paths: roomPaths(rooms), publishers, messages, rate, size, seconds };
+  await load.send({ ...order, port: server.port });
   const connected = await load.until("connected", (event) => {
     if (event.event === "connecting") show(`${number(event.readers)} connected`);
   });

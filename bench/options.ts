@@ -7,6 +7,8 @@ import { MARK_LENGTH } from "./mark.ts";
 export interface Options {
   /** Numbers of readers; each is a measurement of its own. */
   readonly readers: readonly number[];
+  /** Rooms that readers and messages are spread over; 1: all are in the main one. */
+  readonly rooms: number;
   readonly publishers: number;
   readonly messages: number;
   /** Messages per second; 0: each publisher posts again as soon as it gets a response. */
@@ -36,6 +38,8 @@ copy that arrives.
 Usage: deno task bench [flags]
 
   --readers N       open streams; a list such as 100,1000,5000 measures each number (1000)
+  --rooms N         rooms that the readers are spread over evenly; each message goes to one of them
+                    in turn. 1: all are in the main room (1)
   --publishers N    connections that post (20)
   --messages N      total number of messages (400)
   --rate N          messages per second; 0: post again as soon as the response is in (0)
@@ -61,6 +65,7 @@ export function parseOptions(args: readonly string[]): Options {
     args: args.filter((arg) => arg !== "--"),
     options: {
       readers: { type: "string", default: "1000" },
+      rooms: { type: "string", default: "1" },
       publishers: { type: "string", default: "20" },
       messages: { type: "string", default: "400" },
       rate: { type: "string", default: "0" },
@@ -73,10 +78,12 @@ export function parseOptions(args: readonly string[]): Options {
       help: { type: "boolean", default: false },
     },
   });
+  // Each connection takes an ephemeral port on the load's side, of which there are 28,000.
+  const readers = values.readers.split(",").map((text) => wholeNumber("readers", text, 1, 25_000));
   const messages = wholeNumber("messages", values.messages, 1, 9_999_999);
   const options = {
-    // Each connection takes an ephemeral port on the load's side, of which there are 28,000.
-    readers: values.readers.split(",").map((text) => wholeNumber("readers", text, 1, 25_000)),
+    readers,
+    rooms: wholeNumber("rooms", values.rooms, 1, Math.min(...readers)),
     publishers: wholeNumber("publishers", values.publishers, 1, 1000),
     messages,
     rate: wholeNumber("rate", values.rate, 0, 100_000),
@@ -93,6 +100,9 @@ export function parseOptions(args: readonly string[]): Options {
     throw new RangeError(
       `--readers times --messages must be at most ${MAX_COPIES}, received ${copies}`,
     );
+  }
+  if (options.rooms > 1 && (options.baseline || options.return > 0)) {
+    throw new RangeError("--baseline and --return are for one room; leave them out, or --rooms");
   }
   return options;
 }

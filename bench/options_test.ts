@@ -5,6 +5,7 @@ Deno.test("parseOptions() has a default for every option, and HELP lists them al
   const options = parseOptions([]);
   assertEquals(options.readers, [1000]);
   assertEquals([options.publishers, options.messages, options.rate], [20, 400, 0]);
+  assertEquals(options.rooms, 1);
   for (const name of Object.keys(options)) {
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     assertStringIncludes(HELP, `--${flag} `);
@@ -24,5 +25,13 @@ Deno.test("parseOptions() rejects unknown flags and values out of range", () => 
     RangeError,
     "--return must be a whole number from 0 to 20",
   );
+  assertThrows(
+    () => parseOptions(["--readers", "50,10", "--rooms", "11"]),
+    RangeError,
+    "--rooms must be a whole number from 1 to 10",
+  );
+  for (const flags of [["--baseline"], ["--return", "5"]]) {
+    assertThrows(() => parseOptions(["--rooms", "2", ...flags]), RangeError, "for one room");
+  }
   assertThrows(() => parseOptions(["--messages", "9999999"]), RangeError, "at most 1000000000");
 });

@@ -10,6 +10,8 @@ import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 export interface ReadersOptions {
   readonly port: number;
   readonly readers: number;
+  /** The paths of the rooms that they are spread over. @default {the main room's} */
+  readonly paths?: readonly string[];
   /** Sees every byte of every stream. */
   readonly counter: MarkCounter;
   /** Connections opened at the same time. */
@@ -34,7 +36,6 @@ const encoder = new TextEncoder();
 /** The readers of one order; disposing of them closes all connections at once. */
 export class Readers implements Disposable {
   readonly #options: ReadersOptions;
-  readonly #request: Uint8Array;
   readonly #connections: Deno.Conn[] = [];
   readonly #bufferBytes: number;
   /** Written to in advance: the system allocates memory when it is first touched. */
@@ -45,7 +46,6 @@ export class Readers implements Disposable {
 
   constructor(options: ReadersOptions) {
     this.#options = options;
-    this.#request = encoder.encode(streamRequest(options.cursor));
     const share = Math.floor(BUFFER_BYTES / options.readers);
     this.#bufferBytes = Math.max(MIN_BUFFER_BYTES, Math.min(MAX_BUFFER_BYTES, share));
     this.#buffers = new Uint8Array(options.readers * this.#bufferBytes).fill(0);
@@ -88,7 +88,9 @@ export class Readers implements Disposable {
 
   /** Requests the stream and reads until it is live; returns the length of a cut-off mark. */
   async #untilOnline(connection: Deno.Conn, reader: number, buffer: Uint8Array): Promise<number> {
-    await writeAll(connection, this.#request);
+    const { paths = ["/chat"], cursor } = this.#options;
+    const request = streamRequest(paths[reader % paths.length], cursor);
+    await writeAll(connection, encoder.encode(request));
     let text = "";
     for (let kept = 0, isFirst = true;; isFirst = false) {
       const read = await connection.read(buffer.subarray(kept));
@@ -126,11 +128,11 @@ export class Readers implements Disposable {
   }
 }
 
-function streamRequest(cursor?: string): string {
+function streamRequest(path: string, cursor?: string): string {
   const [query, header] = cursor === undefined
     ? ["?since=none", ""]
     : ["", `Last-Event-ID: ${cursor}\r\n`];
-  return `GET /chat${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n` +
+  return `GET ${path}${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n` +
     `${header}\r\n`;
 }
 

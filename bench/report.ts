@@ -68,9 +68,13 @@ const RETURN_COLUMNS: readonly Column[] = [
 ];
 
 /** The load, in one line. */
-export function heading({ publishers, messages, rate, size, messageLog }: Options): string {
+export function heading(
+  { rooms, publishers, messages, rate, size, messageLog }: Options,
+): string {
   const pace = rate > 0 ? `${number(rate)} per second` : "as fast as they are accepted";
-  return `${count(publishers, "publisher")}, ${count(messages, "message")} of ${size} bytes, ` +
+  return `${count(rooms, "room")}, ${count(publishers, "publisher")}, ${
+    count(messages, "message")
+  } of ${size} bytes, ` +
     `${pace}; --message-log ${messageLog}`;
 }
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { parseOptions } from "./options.ts";
-import { faults, type Measurement, table } from "./report.ts";
+import { faults, heading, type Measurement, table } from "./report.ts";
 import type { Return } from "./return.ts";
 
 const RUN: Measurement = {
@@ -34,6 +34,11 @@ Deno.test("table() compares deliveries, and returns if there were any", () => {
     { ...baseline, return: { ...RETURN, seconds: 2, cpuSeconds: 2 } },
   );
   assertMatch(returned, /^ratio +3 × +1\.5 × +0\.5 ×$/m);
+});
+
+Deno.test("heading() says how many rooms there are", () => {
+  assertMatch(heading(parseOptions([])), /^1 room, 20 publishers, 400 messages /);
+  assertMatch(heading(parseOptions(["--rooms", "100"])), /^100 rooms, 20 publishers, /);
 });
 
 Deno.test("faults() reports what went wrong on return", () => {

@@ -1,6 +1,7 @@
 /** Starts the servers to be measured, each in a process of its own, and reads what they use. */
 
 import { COMMAND } from "../tests/chat_process.ts";
+import type { Options } from "./options.ts";
 
 /** What is measured: the chat as a user starts it, or the plain hub it is compared with. */
 export type Target = "project" | "baseline";
@@ -21,12 +22,12 @@ export interface Server {
 /** Starts a server, to be stopped by disposing of `running`; resolves once it listens. */
 export async function startServer(
   target: Target,
-  messageLog: string,
+  { messageLog, rooms }: Pick<Options, "messageLog" | "rooms">,
   running: AsyncDisposableStack,
   core?: number,
 ): Promise<Server> {
   const command = target === "project"
-    ? [...COMMAND, "--port", "0", "--message-log", messageLog]
+    ? [...COMMAND, "--port=0", `--message-log=${messageLog}`, `--max-rooms=${rooms}`]
     : [
       Deno.execPath(),
       "run",

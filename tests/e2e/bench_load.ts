@@ -44,6 +44,20 @@ Deno.test("the benchmark delivers every copy once, next to the baseline", async 
   }
 });
 
+Deno.test("the benchmark delivers a message to the readers of its room alone", async () => {
+  const json = await Deno.makeTempFile();
+  await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(json) };
+  const { code, stdout, stderr } = await bench(
+    ...["--rooms", "110", "--readers", "330", "--messages", "440", "--json", json],
+  );
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertMatch(stdout, /^110 rooms, /);
+  const { measurements: [{ accepted, delivered, lost, duplicates }] }: Results = JSON.parse(
+    await Deno.readTextFile(json),
+  );
+  assertEquals([accepted, delivered, lost, duplicates], [440, 1320, 0, 0]);
+});
+
 Deno.test("the benchmark lets all readers come back, each to what it missed", async () => {
   const json = await Deno.makeTempFile();
   await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(json) };
