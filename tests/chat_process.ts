@@ -20,6 +20,8 @@ export interface Ended {
 /** How a process is started. */
 export interface ProcessOptions {
   readonly env?: Record<string, string>;
+  /** The module that runs in place of main.ts. */
+  readonly module?: string;
   /** Flags for Deno rather than for the chat. */
   readonly denoFlags?: readonly string[];
   /** No file it writes may grow beyond this: further writes fail, as on a full disk. */
@@ -114,7 +116,7 @@ export class ChatProcess implements AsyncDisposable {
 }
 
 function command(flags: string[], options: ProcessOptions = {}): Deno.Command {
-  const { env, denoFlags = [], maxFileBytes, maxOpenFiles, errorFile } = options;
+  const { env, module, denoFlags = [], maxFileBytes, maxOpenFiles, errorFile } = options;
   const setup = [
     // Without the trap the system would end the program at the limit instead of refusing to write.
     ...maxFileBytes === undefined ? [] : ["trap '' XFSZ", `ulimit -f ${maxFileBytes / 1024}`],
@@ -122,6 +124,7 @@ function command(flags: string[], options: ProcessOptions = {}): Deno.Command {
     ...errorFile === undefined ? [] : [`exec 2> ${errorFile}`],
   ];
   const [deno, subcommand, ...rest] = COMMAND;
+  if (module !== undefined) rest.splice(-1, 1, module);
   const [program, ...args] = [
     ...setup.length > 0 ? ["bash", "-c", [...setup, 'exec "$0" "$@"'].join("; ")] : [],
     ...[deno, subcommand, ...denoFlags, ...rest, ...flags],

@@ -1,7 +1,8 @@
 /**
  * The real program under writers that retry and readers that resume, while it is
  * stopped and started again: nothing may be lost, repeated or out of order, and
- * what cannot be continued must be said.
+ * what cannot be continued must be said. All this in several rooms, which close
+ * when all have left, and open for whoever comes; each is judged by its own log.
  *
  * `deno task chaos --seed 7` repeats the decisions of a run: who writes what, who
  * hangs up when, what each stop waits for. What exactly it interrupts is chance.
@@ -15,9 +16,10 @@ import { newFolder } from "../folder.ts";
 import { HalfPost } from "../half_post.ts";
 import type { Begin, Pace } from "./habits.ts";
 import { readHistories } from "./history_reader.ts";
+import type { Room } from "./room.ts";
 import { type Happening, Run, type RunOptions } from "./run.ts";
 import { Server } from "./server.ts";
-import { followChat } from "./stream_reader.ts";
+import { followRoom } from "./stream_reader.ts";
 import type { Transcript } from "./transcript.ts";
 import { judge } from "./verdict.ts";
 import { post, write, writeLongMessages } from "./writer.ts";
@@ -58,7 +60,7 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "readers that fall behind what is kept learn exactly how much they missed",
-    keep: 400,
+    keep: 250,
     remembersKeys: false,
     tasks: ["restart", "restart", "restart"],
     longMessages: 400,
@@ -94,6 +96,12 @@ for (const scenario of SCENARIOS) {
   });
 }
 
+/** What a reader saw of the room that it was in. */
+interface Seen {
+  readonly room: Room;
+  readonly transcript: Transcript;
+}
+
 /** Plays a scenario to its end, and checks all that was seen of it. */
 async function play(run: Run, { tasks, longMessages, phase }: Scenario): Promise<Transcript[]> {
   await using folder = await newFolder();
@@ -106,6 +114,8 @@ async function play(run: Run, { tasks, longMessages, phase }: Scenario): Promise
     timer = setTimeout(() => {
       run.problem("timed out", `waited ${TIMEOUT_MS / 1000} s for ${awaited}`);
       run.giveUp();
+      // Streams without an end would be waited for.
+      server[Symbol.asyncDispose]().catch(reportError);
     }, TIMEOUT_MS);
   };
   try {
@@ -114,7 +124,7 @@ async function play(run: Run, { tasks, longMessages, phase }: Scenario): Promise
     await writeLongMessages(run, longMessages);
     const readers = startReaders(run, arrivals.map(({ promise }) => promise));
     const writers = Array.from({ length: options.writers }, (_, n) => write(run, `writer${n}`));
-    actors.push(...readers, ...writers);
+    actors.push(...readers, ...writers, ...run.rooms.slice(1).map(takeRecesses));
     // An actor that fails ends the run; its error is thrown where it is awaited.
     Promise.all(actors).catch(() => run.giveUp());
 
@@ -128,11 +138,14 @@ async function play(run: Run, { tasks, longMessages, phase }: Scenario): Promise
     run.finish();
     giveUpAfter("the writers and readers to finish");
     await Promise.all(writers);
-    run.sent.set(run.lastKey, { nickname: "anonymous", message: run.lastKey });
-    await post(run, run.lastKey);
-    const transcripts = await Promise.all(readers);
-    if (!run.isGivenUp) judge(run, await readHistory(run.url), transcripts);
-    return transcripts;
+    for (const room of run.rooms) {
+      room.sent.set(run.lastKey, { nickname: "anonymous", message: run.lastKey });
+      await post(room, run.lastKey);
+    }
+    const seen = await Promise.all(readers);
+    countReopened(run, server.output);
+    if (!run.isGivenUp) await judgeAll(run, seen);
+    return seen.map(({ transcript }) => transcript);
   } finally {
     clearTimeout(timer);
     run.giveUp();
@@ -142,18 +155,48 @@ async function play(run: Run, { tasks, longMessages, phase }: Scenario): Promise
   }
 }
 
+/** Judges each room by its own log. */
+async function judgeAll(run: Run, seen: readonly Seen[]): Promise<void> {
+  for (const room of run.rooms) {
+    const transcripts = seen.filter((reader) => reader.room === room)
+      .map(({ transcript }) => transcript);
+    judge(room, await readHistory(room.url), transcripts);
+  }
+  if (run.figures.reopened === 0) run.problem("no room closed while the server was running", "");
+}
+
 /** Streams and histories, read fast and slowly; half of them come after one stop or another. */
-function startReaders(
-  run: Run,
-  arrivals: readonly Promise<void>[],
-): Promise<Transcript>[] {
+function startReaders(run: Run, arrivals: readonly Promise<void>[]): Promise<Seen>[] {
   return Array.from({ length: options.readers }, async (_, n) => {
     const random = run.random(`arrival ${n}`);
+    // One reader of each kind in a room, then the next room.
+    const room = run.rooms[Math.floor(n / 8) % run.rooms.length];
     if (random.chance(0.5)) await random.pick(arrivals);
     const pace: Pace = n % 4 === 3 ? "crawling" : "fast";
-    if (n % 8 >= 6) return await readHistories(run, `history${n}`, pace);
-    return await followChat(run, `reader${n}`, BEGINS[n % BEGINS.length], pace);
+    const transcript = n % 8 >= 6
+      ? await readHistories(room, `history${n}`, pace)
+      : await followRoom(room, `reader${n}`, BEGINS[n % BEGINS.length], pace);
+    return { room, transcript };
   });
+}
+
+/** Now and then has all readers leave a room until it has closed, while it is written to. */
+async function takeRecesses(room: Room): Promise<void> {
+  const { run } = room;
+  const random = run.random(`recesses of ${room.name}`);
+  while (!run.isFinishing) {
+    await run.after(random.int(50, 200), "response");
+    if (run.isFinishing) return;
+    room.beginRecess();
+    await run.after(random.int(50, 150), "response");
+    room.endRecess();
+  }
+}
+
+/** Counts the logs that one life of the server opened again, from what it printed. */
+function countReopened(run: Run, output: string): void {
+  const opened = output.match(/^opened .*$/gm) ?? [];
+  run.figures.reopened += opened.length - new Set(opened).size;
 }
 
 /** Waits for the moment of a stop: amid replays, or once much was stored and something happens. */
@@ -180,12 +223,14 @@ async function stop(run: Run, server: Server, n: number, task: Task): Promise<vo
     if (code !== 0) run.problem(`${signal} ended the server with ${code}, not 0`, doing);
     if (!await server.isLogClosed()) run.problem(`${signal} left the log open`, doing);
   }
-  if (output.includes("Cannot")) run.problem("the server printed an error", output);
+  countReopened(run, output);
+  const error = output.indexOf("Cannot");
+  if (error >= 0) run.problem("the server printed an error", output.slice(error));
   if (task === "copy") {
-    run.copyLog();
+    for (const room of run.rooms) room.copyLog();
     await server.copyFile();
   } else if (task === "restore") {
-    run.restoreLog();
+    for (const room of run.rooms) room.restoreLog();
     await server.restoreCopy();
   }
   if (random.chance(0.3)) await delay(random.int(0, 400));
@@ -196,13 +241,14 @@ async function stop(run: Run, server: Server, n: number, task: Task): Promise<vo
 
 /** One line about a run. */
 function summary(run: Run, { tasks }: Scenario, transcripts: Transcript[], tookMs: number): string {
-  const { retries, repeats, reconnects, gaps, histories } = run.figures;
+  const { retries, repeats, reconnects, gaps, histories, reopened } = run.figures;
   const deliveries = transcripts.reduce(
     (sum, { parts }) => sum + parts.reduce((sum, { items }) => sum + items.length, 0),
     0,
   );
   return [
-    `chaos: ${tasks.length} stops, ${run.stored} messages of ${options.writers} writers`,
+    `chaos: ${tasks.length} stops, ${run.stored} messages of ${options.writers} writers, ` +
+    `${run.rooms.length} rooms that reopened ${reopened} times`,
     `${retries} posts sent again, ${repeats} of them stored already`,
     `${transcripts.length} readers verified: ${deliveries} deliveries, ${reconnects} reconnects, ` +
     `${histories} histories, ${gaps} gaps`,

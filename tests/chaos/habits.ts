@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "./random.ts";
+import type { Room } from "./room.ts";
 import type { Run } from "./run.ts";
 
 /** What a reader without a cursor begins with: all messages, new ones only, or the last 50. */
@@ -18,16 +19,14 @@ const MAX_CRAWL_BYTES = 1500;
 const MAX_CRAWL = 1000;
 const MAX_ABSENCE = 1000;
 
-/** What a reader asks for without a cursor. */
-export function targetOf(begin: Begin): Target {
-  return [begin === "latest" ? "/chat" : `/chat?since=${begin}`, {}];
+/** What a reader of a room asks for without a cursor. */
+export function targetOf({ path }: Room, begin: Begin): Target {
+  return [begin === "latest" ? path : `${path}?since=${begin}`, {}];
 }
 
 /** What a reader with a cursor asks for, in one of the two ways that there are. */
-export function targetAfter(cursor: string, random: Random): Target {
-  return random.chance(0.3)
-    ? [`/chat?since=${cursor}`, {}]
-    : ["/chat", { "last-event-id": cursor }];
+export function targetAfter({ path }: Room, cursor: string, random: Random): Target {
+  return random.chance(0.3) ? [`${path}?since=${cursor}`, {}] : [path, { "last-event-id": cursor }];
 }
 
 /** The bites in which one response is read. */
@@ -55,8 +54,9 @@ export class Bites {
   }
 }
 
-/** Waits a moment, or until more may have been stored than is kept. */
-export async function beAway(run: Run, random: Random): Promise<void> {
+/** Waits a moment, or until more may have been stored than is kept, and for the end of a recess. */
+export async function beAway({ run, recess }: Room, random: Random): Promise<void> {
   if (random.chance(0.2)) await run.after(random.int(1, MAX_ABSENCE), "response");
   else await delay(random.int(0, 150));
+  await recess;
 }

@@ -10,22 +10,26 @@ import {
   targetAfter,
   targetOf,
 } from "./habits.ts";
-import { isBroken, type Run } from "./run.ts";
+import type { Room } from "./room.ts";
+import { isBroken } from "./run.ts";
 import type { ChatMessage } from "../../chat_message.ts";
 import { excerpt, type Item, type Part, type Transcript } from "./transcript.ts";
 
 const BEGINS: readonly Begin[] = ["all", "latest", "none"];
 
-/** Reads histories until the run finishes. */
-export async function readHistories(run: Run, name: string, pace: Pace): Promise<Transcript> {
+/** Reads histories of a room until the run finishes. */
+export async function readHistories(room: Room, name: string, pace: Pace): Promise<Transcript> {
+  const { run } = room;
   const random = run.random(name);
   const parts: Part[] = [];
   let cursor: string | undefined;
   let begin: Begin | undefined = "all";
   while (!run.isFinishing) {
     try {
-      const target = begin === undefined ? targetAfter(cursor!, random) : targetOf(begin);
-      const part = await readHistory(run, name, begin, target, new Bites(run, random, pace));
+      const target = begin === undefined
+        ? targetAfter(room, cursor!, random)
+        : targetOf(room, begin);
+      const part = await readHistory(room, name, begin, target, new Bites(run, random, pace));
       parts.push(part);
       cursor = part.items.at(-1)?.id ?? cursor;
       begin = cursor === undefined || random.chance(0.2) ? random.pick(BEGINS) : undefined;
@@ -33,26 +37,27 @@ export async function readHistories(run: Run, name: string, pace: Pace): Promise
     } catch (error) {
       if (!isBroken(error)) throw error;
     }
-    await beAway(run, random);
+    await beAway(room, random);
   }
   return { name, parts, isToEnd: false };
 }
 
 /** Reads one history to its end, or as far as it goes. */
 async function readHistory(
-  run: Run,
+  room: Room,
   name: string,
   begin: Begin | undefined,
   [path, headers]: Target,
   bites: Bites,
 ): Promise<Part> {
-  const { log, life, stored: minLength } = run;
+  const { run, log, stored: minLength } = room;
+  const { life } = run;
   using response = await RawResponse.get(run.port, path, {
     ...headers,
     accept: "application/json",
   });
   if (response.status !== 200) {
-    run.problem("a history got the wrong status", `${name}: ${response.status}`);
+    room.problem("a history got the wrong status", `${name}: ${response.status}`);
   }
   let text = "";
   for (;;) {
@@ -62,15 +67,15 @@ async function readHistory(
     text += piece;
   }
   const end = response.end!;
-  const maxLength = run.maxLength(log);
+  const maxLength = room.maxLength(log);
   const messages = parseMessages(text, end === "complete");
   if (!messages) {
-    run.problem("a history is not JSON", `${name} got ${excerpt(text)}, ${end}`);
+    room.problem("a history is not JSON", `${name} got ${excerpt(text)}, ${end}`);
   }
   const header = response.headers.get("chat-gap");
   const gap = header === null || header === "unknown" ? header ?? undefined : Number(header);
   const items = (messages ?? []).map((message, n): Item => {
-    run.receive(name, message.id, JSON.stringify(message));
+    room.receive(name, message.id, JSON.stringify(message));
     return { id: message.id, isMessage: true, ...n === 0 ? { gap, maxLength } : {} };
   });
   const wasRunning = life !== undefined && run.life === life && !run.isGivenUp;

@@ -1,18 +1,10 @@
 /** What the writers and readers of one run share: where the server is, and what they know of it. */
 
-import { type ChatMessage, compareIds, parseId } from "../../chat_message.ts";
 import { Random } from "./random.ts";
+import { Room } from "./room.ts";
 
 /** What happens often enough to time a stop by it; `replay`: something arrived during a replay. */
 export type Happening = "post" | "response" | "message" | "replay";
-
-/** A post as it was sent, and the response to it. */
-export interface Sent {
-  readonly nickname: string;
-  readonly message: string;
-  /** The stored message as JSON, once there was a response. */
-  stored?: string;
-}
 
 /** Options for {@linkcode Run}. */
 export interface RunOptions {
@@ -26,6 +18,8 @@ export interface RunOptions {
   readonly remembersKeys: boolean;
 }
 
+/** The rooms that are written to and read; the main one has no name. */
+const ROOM_NAMES = ["", "biology", "physics", "lab-1"];
 /** With this many problems of one kind, a run is given up. */
 const MAX_PROBLEMS = 500;
 
@@ -36,25 +30,16 @@ export class Run {
   readonly port: number;
   readonly keep: number;
   readonly remembersKeys: boolean;
-  /** By key; a post is here before it is sent. */
-  readonly sent = new Map<string, Sent>();
-  /** The JSON that the first reader of a message received, by id. */
-  readonly received = new Map<string, string>();
+  readonly rooms: readonly Room[] = ROOM_NAMES.map((name) => new Room(this, name));
   /** The details of each kind of problem. */
   readonly problems = new Map<string, string[]>();
-  readonly figures = { retries: 0, repeats: 0, reconnects: 0, gaps: 0, histories: 0 };
-  /** How many of the posts have a response. */
-  stored = 0;
+  readonly figures = { retries: 0, repeats: 0, reconnects: 0, gaps: 0, histories: 0, reopened: 0 };
   /** Counts the server's starts; undefined from a signal on until the server is up again. */
   life: number | undefined;
   /** The last signal that it was sent. */
   signal: Deno.Signal = "SIGKILL";
-  /** The logs that were replaced by an older copy. */
-  readonly replacedLogs: (readonly ChatMessage[])[] = [];
-  /** The key of the message that ends every reader's transcript. */
+  /** The key of the message that ends every reader's transcript, in each room. */
   readonly lastKey = "the-end";
-  /** How many messages the copy of the log has. */
-  #copied = 0;
   #isFinishing = false;
   #isGivenUp = false;
   #pause: PromiseWithResolvers<void> | undefined;
@@ -66,6 +51,11 @@ export class Run {
     this.port = port;
     this.keep = keep;
     this.remembersKeys = remembersKeys;
+  }
+
+  /** How many of the posts to all rooms have a response. */
+  get stored(): number {
+    return this.rooms.reduce((sum, { stored }) => sum + stored, 0);
   }
 
   /** The server's address, without a path. */
@@ -86,6 +76,7 @@ export class Run {
   finish(): void {
     this.#isFinishing = true;
     this.#pause?.resolve();
+    for (const room of this.rooms) room.endRecess();
     for (const { ring } of this.#alarms) ring();
   }
 
@@ -104,16 +95,6 @@ export class Run {
     this.problems.set(kind, details);
     details.push(detail);
     if (details.length >= MAX_PROBLEMS) this.giveUp();
-  }
-
-  /** Takes note of a message that arrived: all readers must receive the same. */
-  receive(reader: string, id: string, json: string): void {
-    const first = this.received.get(id);
-    if (first === undefined) this.received.set(id, json);
-    else if (first !== json) {
-      this.problem("readers received different messages", `${reader}: ${json}, another: ${first}`);
-    }
-    this.note("message");
   }
 
   /** Counts something that happened. */
@@ -136,7 +117,9 @@ export class Run {
   /** Keeps the writers from sending anything new; resolves when every post has its response. */
   async pauseWriters(): Promise<void> {
     this.#pause = Promise.withResolvers();
-    while (this.stored < this.sent.size && !this.#isFinishing) await this.after(1, "response");
+    while (this.rooms.some((room) => room.stored < room.sent.size) && !this.#isFinishing) {
+      await this.after(1, "response");
+    }
   }
 
   resumeWriters(): void {
@@ -147,36 +130,6 @@ export class Run {
   /** Resolves when the writers may send again; undefined while they may. */
   get pause(): Promise<void> | undefined {
     return this.#pause?.promise;
-  }
-
-  /** The number of the log that the server has now. */
-  get log(): number {
-    return this.replacedLogs.length;
-  }
-
-  /** How many messages a log has at most. */
-  maxLength(log: number): number {
-    return this.replacedLogs[log]?.length ?? this.sent.size;
-  }
-
-  /** The log as the responses to the posts have it. */
-  messages(): ChatMessage[] {
-    return Array.from(this.sent.values(), ({ stored }) => stored).filter((json) => json)
-      .map((json): ChatMessage => JSON.parse(json!)).sort((a, b) => compareIds(a.id, b.id));
-  }
-
-  /** Takes note that the log was copied. */
-  copyLog(): void {
-    this.#copied = this.stored;
-  }
-
-  /** Takes note that the copy was put in the place of the log. */
-  restoreLog(): void {
-    this.replacedLogs.push(this.messages());
-    for (const [key, { stored }] of this.sent) {
-      if (parseId(JSON.parse(stored!).id)!.seq > this.#copied) this.sent.delete(key);
-    }
-    this.stored = this.sent.size;
   }
 }
 

@@ -8,6 +8,8 @@ const SUFFIXES = ["", "-wal", "-shm"];
 /** How the server ended, and what it printed. */
 export type Stopped = Awaited<ReturnType<ChatProcess["stop"]>>;
 
+const MODULE = new URL("program.ts", import.meta.url).pathname;
+
 /** The program on one port and one file; disposing of it kills it. */
 export class Server implements AsyncDisposable {
   readonly #flags: readonly string[];
@@ -23,7 +25,12 @@ export class Server implements AsyncDisposable {
   static async start(port: number, keep: number, folder: string): Promise<Server> {
     const file = `${folder}/chat.db`;
     const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=sqlite:${file}`];
-    return new Server(flags, file, await ChatProcess.start([...flags]));
+    return new Server(flags, file, await ChatProcess.start([...flags], { module: MODULE }));
+  }
+
+  /** What it has printed since it was started. */
+  get output(): string {
+    return this.#process.output;
   }
 
   async stop(signal: Deno.Signal): Promise<Stopped> {
@@ -31,7 +38,7 @@ export class Server implements AsyncDisposable {
   }
 
   async restart(): Promise<void> {
-    this.#process = await ChatProcess.start([...this.#flags]);
+    this.#process = await ChatProcess.start([...this.#flags], { module: MODULE });
   }
 
   /** Whether all of the log is in the file itself, as it is once the log was closed. */

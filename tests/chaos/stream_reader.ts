@@ -3,21 +3,23 @@
 import { RawStream } from "../raw_stream.ts";
 import { beAway, type Begin, Bites, type Pace, targetAfter, targetOf } from "./habits.ts";
 import type { Random } from "./random.ts";
-import { isBroken, type Run } from "./run.ts";
+import type { Room } from "./room.ts";
+import { isBroken } from "./run.ts";
 import { excerpt, type Item, type Part, type Transcript } from "./transcript.ts";
 
 /** A whole block: an id with or without a message, an event, or a `retry`. */
 const BLOCK =
   /^(?:id: (?<id>\d+-\d+)(?:\ndata: (?<json>[^\n]*))?|event: (?<event>\w+)\ndata: (?<data>[^\n]*)|retry: (?<retry>\d+))$/;
 
-/** Reads to the last message of the run; comes back whenever the stream ends before that. */
-export async function followChat(
-  run: Run,
+/** Reads to the last message of a room; comes back whenever the stream ends before that. */
+export async function followRoom(
+  room: Room,
   name: string,
   begin: Begin,
   pace: Pace,
 ): Promise<Transcript> {
-  const reader = new StreamReader(run, name, begin, pace);
+  const { run } = room;
+  const reader = new StreamReader(room, name, begin, pace);
   while (!run.isGivenUp) {
     try {
       if (!await reader.readStream()) break;
@@ -25,7 +27,7 @@ export async function followChat(
       if (!isBroken(error)) throw error;
     }
     run.figures.reconnects++;
-    await beAway(run, reader.random);
+    await beAway(room, reader.random);
   }
   return { name, parts: reader.parts, isToEnd: true };
 }
@@ -33,15 +35,15 @@ export async function followChat(
 class StreamReader {
   readonly parts: Part[] = [];
   readonly random: Random;
-  readonly #run: Run;
+  readonly #room: Room;
   readonly #name: string;
   readonly #begin: Begin;
   readonly #pace: Pace;
   #cursor: string | undefined;
 
-  constructor(run: Run, name: string, begin: Begin, pace: Pace) {
-    this.random = run.random(name);
-    this.#run = run;
+  constructor(room: Room, name: string, begin: Begin, pace: Pace) {
+    this.random = room.run.random(name);
+    this.#room = room;
     this.#name = name;
     this.#begin = begin;
     this.#pace = pace;
@@ -49,16 +51,17 @@ class StreamReader {
 
   /** Reads one stream; returns whether there is more to come. */
   async readStream(): Promise<boolean> {
-    const run = this.#run;
-    const { log, life, stored: minLength } = run;
+    const room = this.#room;
+    const { run, log, stored: minLength } = room;
+    const { life } = run;
     const bites = new Bites(run, this.random, this.#pace);
     const [begin, target] = this.#cursor === undefined
-      ? [this.#begin, targetOf(this.#begin)]
-      : [undefined, targetAfter(this.#cursor, this.random)];
+      ? [this.#firstBegin, targetOf(room, this.#firstBegin)]
+      : [undefined, targetAfter(room, this.#cursor, this.random)];
     let blocksLeft = this.random.chance(0.4) ? this.random.int(1, 400) : Infinity;
     using stream = await RawStream.open(run.port, ...target);
     if (stream.response.status !== 200) {
-      run.problem("a stream got the wrong status", `${this.#name}: ${stream.response.status}`);
+      room.problem("a stream got the wrong status", `${this.#name}: ${stream.response.status}`);
     }
     const items: Item[] = [];
     this.parts.push({ log, begin, minLength, items });
@@ -74,17 +77,22 @@ class StreamReader {
         gap = missed ?? gap;
         if (id !== undefined) {
           const maxLength = items.length === 0 || gap !== undefined
-            ? run.maxLength(log)
+            ? room.maxLength(log)
             : undefined;
           items.push({ id, isMessage: json !== undefined, gap, maxLength });
           gap = undefined;
         }
         if (json?.includes(`"message":"${run.lastKey}"`)) return false;
-        if (--blocksLeft === 0) return true;
+        if (--blocksLeft === 0 || room.recess) return true;
       }
     }
     this.#checkEnd(stream, lastBlock, life);
     return true;
+  }
+
+  /** Whoever begins when all has been written must not wait for the last message. */
+  get #firstBegin(): Begin {
+    return this.#begin === "none" && this.#room.run.isFinishing ? "latest" : this.#begin;
   }
 
   /**
@@ -92,39 +100,41 @@ class StreamReader {
    * message is damaged.
    */
   #take(block: string): { id?: string; json?: string; missed?: number | "unknown" } {
-    const run = this.#run;
+    const room = this.#room;
+    const { run } = room;
     const { id, json, event, data, retry } = BLOCK.exec(block)?.groups ?? {};
     this.#cursor = id ?? this.#cursor;
-    if (json !== undefined && run.received.get(id) === json) {
+    if (json !== undefined && room.received.get(id) === json) {
       run.note("message");
       return { id, json };
     }
     const value = parseJson(json ?? data ?? retry ?? (id && "{}"));
     if (value === undefined || json !== undefined && value.id !== id) {
       const kind = json === undefined ? "a block is damaged" : "a message is damaged, and lost";
-      run.problem(kind, `${this.#name} got ${excerpt(block)}`);
+      room.problem(kind, `${this.#name} got ${excerpt(block)}`);
       return { id, json };
     }
-    if (json !== undefined) run.receive(this.#name, id!, json);
+    if (json !== undefined) room.receive(this.#name, id!, json);
     if (event !== "gap") return { id, json };
     run.figures.gaps++;
     return { missed: value.missed ?? "unknown" };
   }
 
   #checkEnd({ response, rest, isLive }: RawStream, lastBlock: string, life?: number): void {
-    const run = this.#run;
+    const room = this.#room;
+    const { run } = room;
     const { end } = response;
     if (end === "complete" && (rest !== "" || !lastBlock.startsWith("retry: "))) {
       const tail = excerpt(`${lastBlock}\n\n${rest}`);
-      run.problem("a stream ended in order, but not with a retry", `${this.#name} got ${tail}`);
+      room.problem("a stream ended in order, but not with a retry", `${this.#name} got ${tail}`);
     }
     if (run.isGivenUp || life === undefined) return;
     if (run.life === life) {
       const how = end === "complete" ? "ended" : "was broken off";
       const when = isLive ? "live" : "during the replay";
-      run.problem(`a stream ${how} while the server was running`, `${this.#name}, ${when}`);
+      room.problem(`a stream ${how} while the server was running`, `${this.#name}, ${when}`);
     } else if (end === "broken" && isLive && this.#pace === "fast" && run.signal !== "SIGKILL") {
-      run.problem(`a live stream was broken off by ${run.signal}`, this.#name);
+      room.problem(`a live stream was broken off by ${run.signal}`, this.#name);
     }
   }
 }

@@ -2,66 +2,70 @@
 
 import { type ChatMessage, compareIds, parseId } from "../../chat_message.ts";
 import type { Begin } from "./habits.ts";
-import type { Run } from "./run.ts";
+import type { Room } from "./room.ts";
 import type { HistoryEnd, Item, Part, Transcript } from "./transcript.ts";
 
 /** How many of the messages kept a reader begins with. */
 const BEGIN_COUNTS: Readonly<Record<Begin, number>> = { all: Infinity, latest: 50, none: 0 };
 
-/** Checks all of a run, given the messages that the server keeps at its end. */
-export function judge(run: Run, kept: readonly ChatMessage[], transcripts: Transcript[]): void {
-  const logs = [...run.replacedLogs, run.messages()];
-  for (const log of logs) checkLog(run, log);
-  checkKept(run, kept, logs.at(-1)!);
-  const verdict = new TranscriptCheck(run, logs);
+/** Checks all of a room, given the messages that the server keeps of it at the end of the run. */
+export function judge(
+  room: Room,
+  kept: readonly ChatMessage[],
+  transcripts: readonly Transcript[],
+): void {
+  const logs = [...room.replacedLogs, room.messages()];
+  for (const log of logs) checkLog(room, log);
+  checkKept(room, kept, logs.at(-1)!);
+  const verdict = new TranscriptCheck(room, logs);
   for (const transcript of transcripts) verdict.check(transcript);
 }
 
 /** Each post is in the log as it was sent and received, each writer's posts in order. */
-function checkLog(run: Run, log: readonly ChatMessage[]): void {
+function checkLog(room: Room, log: readonly ChatMessage[]): void {
   const turns = new Map<string, number>();
   let previous: ChatMessage | undefined;
   for (const entry of log) {
     const { id, nickname, message } = entry;
     const json = JSON.stringify(entry);
     if (previous && compareIds(previous.id, id) >= 0 || seqOf(id) !== seqOf(previous?.id) + 1) {
-      run.problem("ids do not count the messages", `${id} comes after ${previous?.id}`);
+      room.problem("ids do not count the messages", `${id} comes after ${previous?.id}`);
     }
     previous = entry;
-    const received = run.received.get(id) ?? json;
+    const received = room.received.get(id) ?? json;
     if (received !== json) {
-      run.problem("readers received another message than the writer", `${received}, ${json}`);
+      room.problem("readers received another message than the writer", `${received}, ${json}`);
     }
     // A writer begins a turn when it has all responses of the one before.
     const turn = Number(message.split("-")[1]);
     if (turn < turns.get(nickname)!) {
-      run.problem("a writer's posts are out of order", `${json} comes after a later one`);
+      room.problem("a writer's posts are out of order", `${json} comes after a later one`);
     }
     turns.set(nickname, turn);
   }
 }
 
 /** The server keeps exactly the last messages that had a response. */
-function checkKept(run: Run, kept: readonly ChatMessage[], log: readonly ChatMessage[]): void {
-  for (const [key, { nickname, message, stored }] of run.sent) {
+function checkKept(room: Room, kept: readonly ChatMessage[], log: readonly ChatMessage[]): void {
+  for (const [key, { nickname, message, stored }] of room.sent) {
     if (stored === undefined) {
-      run.problem("a post never got a response", key);
+      room.problem("a post never got a response", key);
       continue;
     }
     const entry: ChatMessage = JSON.parse(stored);
     if (entry.nickname !== nickname || entry.message !== message) {
-      run.problem("a post was stored with another text", `${key}: ${stored}`);
+      room.problem("a post was stored with another text", `${key}: ${stored}`);
     }
   }
-  const wanted = log.slice(-run.keep).map((entry) => JSON.stringify(entry));
+  const wanted = log.slice(-room.run.keep).map((entry) => JSON.stringify(entry));
   const found = kept.map((entry) => JSON.stringify(entry));
   for (const json of new Set(wanted).difference(new Set(found))) {
-    run.problem("the log has lost a message that had a response", json);
+    room.problem("the log has lost a message that had a response", json);
   }
   for (const json of new Set(found).difference(new Set(wanted))) {
-    run.problem("the log has a message that had no response", json);
+    room.problem("the log has a message that had no response", json);
   }
-  if (found.length > new Set(found).size) run.problem("the log has a message twice", "");
+  if (found.length > new Set(found).size) room.problem("the log has a message twice", "");
 }
 
 /** A log that a reader may have read: which message is where. */
@@ -82,11 +86,11 @@ class Log {
 
 /** Checks that transcripts are exact runs of the log, and that gaps say exactly what is missing. */
 class TranscriptCheck {
-  readonly #run: Run;
+  readonly #room: Room;
   readonly #logs: readonly Log[];
 
-  constructor(run: Run, logs: readonly (readonly ChatMessage[])[]) {
-    this.#run = run;
+  constructor(room: Room, logs: readonly (readonly ChatMessage[])[]) {
+    this.#room = room;
     this.#logs = logs.map((log) => new Log(log));
   }
 
@@ -96,15 +100,15 @@ class TranscriptCheck {
       for (const [n, item] of part.items.entries()) {
         const isFirst = n === 0 && part.begin !== undefined;
         const problem = isFirst ? this.#findAtBegin(part, item) : this.#find(part, item, cursor!);
-        if (problem) this.#run.problem(problem, `${name} got ${item.id} after ${cursor}`);
+        if (problem) this.#room.problem(problem, `${name} got ${item.id} after ${cursor}`);
         cursor = item.id;
       }
       const problem = part.history && this.#findAtEnd(part, part.history, cursor);
-      if (problem) this.#run.problem(problem, `${name}, after ${cursor}`);
+      if (problem) this.#room.problem(problem, `${name}, after ${cursor}`);
     }
     const log = this.#logs.at(-1)!;
     if (isToEnd && (cursor === undefined || log.position(cursor) !== log.length - 1)) {
-      this.#run.problem("a reader did not get to the end", `${name} ended at ${cursor}`);
+      this.#room.problem("a reader did not get to the end", `${name} ended at ${cursor}`);
     }
   }
 
@@ -113,7 +117,7 @@ class TranscriptCheck {
     const start = this.#startOf(part, item);
     if (start === undefined) return "a reader got what is not in the log";
     if (item.gap !== undefined) return "a reader that begins was sent a gap";
-    const count = Math.min(BEGIN_COUNTS[part.begin!], this.#run.keep);
+    const count = Math.min(BEGIN_COUNTS[part.begin!], this.#room.run.keep);
     if (!isFromEnd(part, item, start, count)) return `a reader of ${part.begin} began elsewhere`;
   }
 
@@ -128,7 +132,7 @@ class TranscriptCheck {
       if (start === next) return undefined;
       return start < next ? "a reader got a repeat" : "a reader silently missed messages";
     }
-    if (!isFromEnd(part, item, start, this.#run.keep)) return "a gap skips what is kept";
+    if (!isFromEnd(part, item, start, this.#room.run.keep)) return "a gap skips what is kept";
     if (item.gap === "unknown") {
       if (next !== undefined) return "a gap has no size after a cursor that is in the log";
     } else if (next === undefined) {
@@ -146,7 +150,7 @@ class TranscriptCheck {
     const next = position + 1;
     if (history.end === "complete") {
       if (next < part.minLength) return "a history ended in order before the end of the log";
-    } else if (history.wasRunning && next >= history.maxLength - this.#run.keep) {
+    } else if (history.wasRunning && next >= history.maxLength - this.#room.run.keep) {
       return "a history was broken off while the server was running, though all of it was kept";
     }
   }

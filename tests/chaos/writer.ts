@@ -2,52 +2,57 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "./random.ts";
+import type { Room } from "./room.ts";
 import { isBroken, type Run } from "./run.ts";
 
 const FILLERS = ["x", "word ", "line\n", "é", "👋🏽", "שלום ", '"\\'];
 /** A long text has nearly 4,000 code points, the most there may be, and 16 KB. */
 const LONG_TEXT = "👋🏽".repeat(1950);
 
-/** Posts one by one and in bursts until the run finishes. */
+/** Posts one by one and in bursts, to the main room as much as to all others, until the run finishes. */
 export async function write(run: Run, name: string): Promise<void> {
   const random = run.random(name);
-  const keys: string[] = [];
+  const [mainRoom, ...otherRooms] = run.rooms;
+  const keys: (readonly [Room, string])[] = [];
   for (let turn = 0; !run.isFinishing; turn++) {
     // Not awaited without need: a pause must not begin between here and the turn.
     if (run.pause) await run.pause;
-    keys.push(...await writeTurn(run, name, turn, newTexts(random)));
+    const room = random.chance(0.5) ? mainRoom : random.pick(otherRooms);
+    for (const key of await writeTurn(room, name, turn, newTexts(random))) keys.push([room, key]);
     // A response that arrived long ago, perhaps before a restart, is given again.
-    if (run.remembersKeys && random.chance(0.05)) await post(run, random.pick(keys));
+    if (run.remembersKeys && random.chance(0.05)) await post(...random.pick(keys));
     await delay(random.int(0, 15));
   }
 }
 
-/** Posts this many long messages, a hundred at once. */
-export async function writeLongMessages(run: Run, count: number): Promise<void> {
+/** Posts this many long messages, a hundred at once, to one room after another. */
+export async function writeLongMessages({ rooms }: Run, count: number): Promise<void> {
   for (let turn = 0; turn * 100 < count; turn++) {
-    await writeTurn(run, "novelist", turn, new Array(100).fill(LONG_TEXT));
+    const room = rooms[turn % rooms.length];
+    await writeTurn(room, "novelist", turn, new Array(100).fill(LONG_TEXT));
   }
 }
 
-/** Posts each text, all at once, and returns their keys when all have a response. */
+/** Posts each text to a room, all at once, and returns their keys when all have a response. */
 async function writeTurn(
-  run: Run,
+  room: Room,
   name: string,
   turn: number,
   texts: readonly string[],
 ): Promise<string[]> {
   const keys = texts.map((_, n) => `${name}-${turn}-${n}`);
   for (const [n, key] of keys.entries()) {
-    run.sent.set(key, { nickname: name, message: `${key} ${texts[n]}`.trim() });
+    room.sent.set(key, { nickname: name, message: `${key} ${texts[n]}`.trim() });
   }
-  await Promise.all(keys.map((key) => post(run, key)));
+  await Promise.all(keys.map((key) => post(room, key)));
   return keys;
 }
 
 /** Sends a post until there is a response. One that had a response before is a repeat. */
-export async function post(run: Run, key: string): Promise<void> {
+export async function post(room: Room, key: string): Promise<void> {
+  const { run } = room;
   const random = run.random(key);
-  const sent = run.sent.get(key)!;
+  const sent = room.sent.get(key)!;
   const { nickname, message } = sent;
   const body = new URLSearchParams({ nickname, message });
   const headers: Record<string, string> = {};
@@ -61,14 +66,14 @@ export async function post(run: Run, key: string): Promise<void> {
       : undefined;
     try {
       run.note("post");
-      const response = await fetch(`${run.url}/chat`, {
+      const response = await fetch(`${room.url}/chat`, {
         method: "POST",
         body,
         headers,
         signal: hangUp.signal,
       });
       const text = (await response.text()).trimEnd();
-      if (takeResponse(run, key, response.status, text, attempt === 1 && !isRepeat)) return;
+      if (takeResponse(room, key, response.status, text, attempt === 1 && !isRepeat)) return;
     } catch (error) {
       if (!isBroken(error)) throw error;
     } finally {
@@ -81,27 +86,28 @@ export async function post(run: Run, key: string): Promise<void> {
 
 /** Takes a response: 201 to a new post, 200 to a repeat; returns whether it is one of these. */
 function takeResponse(
-  run: Run,
+  room: Room,
   key: string,
   status: number,
   text: string,
   isFirst: boolean,
 ): boolean {
-  const sent = run.sent.get(key)!;
+  const { run } = room;
+  const sent = room.sent.get(key)!;
   const isNew = sent.stored === undefined;
   if (status !== 201 && status !== 200) {
     // The log of a server that is stopping may be closed already.
     if (status === 503 && run.life === undefined) return false;
-    run.problem("a post was refused", `${key} got ${status}: ${text}`);
+    room.problem("a post was refused", `${key} got ${status}: ${text}`);
     return false;
   }
   if (status === 200 ? isFirst : !isNew) {
-    run.problem("a post got the wrong status", `${key} got ${status}, ${isNew ? "new" : "again"}`);
+    room.problem("a post got the wrong status", `${key} got ${status}, ${isNew ? "new" : "again"}`);
   }
   if (status === 200) run.figures.repeats++;
-  if (isNew) run.stored++;
+  if (isNew) room.stored++;
   else if (sent.stored !== text) {
-    run.problem("a repeat got another message", `${key} got ${sent.stored}, then ${text}`);
+    room.problem("a repeat got another message", `${key} got ${sent.stored}, then ${text}`);
   }
   sent.stored = text;
   run.note("response");
