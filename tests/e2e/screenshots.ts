@@ -98,3 +98,19 @@ await picture("gap", WIDE, async (ann, network, url) => {
   await ann.see("Message 500 of a long day");
   await ann.page.getByText("no longer kept").scrollIntoViewIfNeeded();
 }, ["--keep", "10"]);
+await picture("rooms", WIDE, async (ann, _network, url) => {
+  await converse(ann, url);
+  for (const room of ["biology", "group-1"]) {
+    await ann.page.goto(new URL(room, ann.page.url()).href);
+    await ann.connection("1 online");
+  }
+  await post(`${url}/biology`, "Have you seen the new microscope?", "Chiara");
+  await ann.page.goto(new URL("/", ann.page.url()).href);
+  await ann.page.getByRole("button", { name: "Simple Chat" }).click();
+  await ann.page.getByText("1 new").waitFor();
+});
+await picture("invitation", PHONE, async (ann, _network, url) => {
+  await ann.page.goto(`http://chat.test:${new URL(url).port}/biology`);
+  await ann.page.getByRole("button", { name: "Invite" }).click();
+  await ann.page.getByRole("img", { name: "/biology" }).waitFor();
+});
