@@ -55,26 +55,36 @@ const CODINGS = ["br", "gzip"] as const;
 
 type Coding = typeof CODINGS[number];
 
+/** The best takes ten times as long, and is for files that are the same for all. */
+const [BEST_BROTLI, QUICK_BROTLI] = [11, 5];
+
 /** Pages of rooms are kept for this many rooms. */
 const MAX_ROOM_PAGES = 100;
 
 /** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
 const MAX_IF_NONE_MATCH_LENGTH = 1024;
 
+/** Options for {@linkcode PageFile}. */
+interface PageFileOptions {
+  /** It may come with a cookie, for one visitor. @default {false} */
+  readonly isPrivate?: boolean;
+  /** It is one of many, so that it must not take long to compress. @default {false} */
+  readonly isOneOfMany?: boolean;
+}
+
 /** A file of the page, compressed once for each coding that somebody asks for. */
 export class PageFile {
   readonly #text: string;
   readonly #type: string;
   readonly #tag: string;
-  readonly #caching: string;
+  readonly #options: PageFileOptions;
   readonly #compressed = new Map<Coding, Promise<Uint8Array<ArrayBuffer>>>();
 
-  /** A private file is for one visitor: it may come with a cookie. */
-  constructor(text: string, type: string, tag: string, isPrivate = false) {
+  constructor(text: string, type: string, tag: string, options: PageFileOptions = {}) {
     this.#text = text;
     this.#type = type;
     this.#tag = tag;
-    this.#caching = isPrivate ? "private, no-cache" : "no-cache";
+    this.#options = options;
   }
 
   /** Answers with the file, or 304 if the client has it (RFC 9110, section 13.1.2). */
@@ -85,7 +95,7 @@ export class PageFile {
     const headers = new Headers({
       etag,
       // Keep it, but ask before each use, so that a new version shows at once.
-      "cache-control": this.#caching,
+      "cache-control": this.#options.isPrivate ? "private, no-cache" : "no-cache",
       vary: "accept-encoding",
     });
     const known = asked.get("if-none-match") ?? "";
@@ -99,7 +109,8 @@ export class PageFile {
   }
 
   #compress(coding: Coding): Promise<Uint8Array<ArrayBuffer>> {
-    const compressed = this.#compressed.get(coding) ?? compress(this.#text, coding);
+    const compressed = this.#compressed.get(coding) ??
+      compress(this.#text, coding, this.#options.isOneOfMany ? QUICK_BROTLI : BEST_BROTLI);
     this.#compressed.set(coding, compressed);
     return compressed;
   }
@@ -175,7 +186,8 @@ export class RoomPages {
       .replace("<h1>Simple Chat<", () => `<h1>${escapeHtml(room || this.#title)}<`)
       // Relative to the page's address, which is that of the room.
       .replaceAll('"chat?html"', `"${room && `${encodeURIComponent(room)}/`}chat?html"`);
-    return new PageFile(text, "text/html; charset=utf-8", await eTag(text), true);
+    const options = { isPrivate: true, isOneOfMany: room !== MAIN_ROOM };
+    return new PageFile(text, "text/html; charset=utf-8", await eTag(text), options);
   }
 }
 
@@ -218,11 +230,16 @@ function chooseCoding(accepted: string): Coding | undefined {
  * `node:zlib` makes brotli a tenth smaller than the platform's own stream does. It takes long to load,
  * so the first visitor brings it in rather than the start.
  */
-async function compress(text: string, coding: Coding): Promise<Uint8Array<ArrayBuffer>> {
-  const { brotliCompress, gzip } = await import("node:zlib");
+async function compress(
+  text: string,
+  coding: Coding,
+  quality: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { brotliCompress, constants, gzip } = await import("node:zlib");
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-  const toSmaller = coding === "br" ? brotliCompress : gzip;
-  toSmaller(text, (error, bytes) => error ? reject(error) : resolve(bytes));
+  const settle = (error: Error | null, bytes: Uint8Array) => error ? reject(error) : resolve(bytes);
+  if (coding === "gzip") gzip(text, settle);
+  else brotliCompress(text, { params: { [constants.BROTLI_PARAM_QUALITY]: quality } }, settle);
   return new Uint8Array(await promise);
 }
 
