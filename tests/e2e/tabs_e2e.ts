@@ -53,7 +53,7 @@ Deno.test("tabs that all take themselves for the one that is looked at agree in 
   await using ann = await Visitor.arrive(browser(), chat.url);
   const tabs = [ann];
   // A browser that is driven says of every tab that it has the focus.
-  while (tabs.length < 8) tabs.push(await ann.openTab());
+  while (tabs.length < 10) tabs.push(await ann.openTab());
   const words = await ann.page.evaluateHandle(() => {
     const heard: unknown[] = [];
     const channel = new BroadcastChannel("chat /chat");
@@ -68,7 +68,8 @@ Deno.test("tabs that all take themselves for the one that is looked at agree in 
     channel.close();
     return heard.length;
   });
-  assert(heard > 0 && heard <= 6 * tabs.length, `${heard} words`);
+  // One for each that is looked at, and some of those who had taken themselves for it.
+  assert(heard > 0 && heard <= 2 * tabs.length ** 2, `${heard} words`);
   for (const tab of tabs) assertEquals(tab.errors, []);
 });
 
