@@ -61,8 +61,8 @@ const [BEST_BROTLI, QUICK_BROTLI] = [11, 5];
 /** Pages of rooms are kept for this many rooms. */
 const MAX_ROOM_PAGES = 100;
 
-/** A longer `If-None-Match` is ignored: nothing sends one, and to split it takes quadratic time. */
-const MAX_IF_NONE_MATCH_LENGTH = 1024;
+/** A longer `If-None-Match` or `Accept-Encoding` is ignored: nothing sends one, and to split it takes long. */
+const MAX_LIST_LENGTH = 1024;
 
 /** Options for {@linkcode PageFile}. */
 interface PageFileOptions {
@@ -99,7 +99,7 @@ export class PageFile {
       vary: "accept-encoding",
     });
     const known = asked.get("if-none-match") ?? "";
-    if (known.length <= MAX_IF_NONE_MATCH_LENGTH && !ifNoneMatch(known, etag)) {
+    if (known.length <= MAX_LIST_LENGTH && !ifNoneMatch(known, etag)) {
       return new Response(null, { status: STATUS_CODE.NotModified, headers });
     }
     headers.set("content-type", this.#type);
@@ -215,6 +215,7 @@ function importsOf(script: keyof typeof SCRIPTS): string[] {
  * 12.5.3). Of equal ones the smaller counts, however they are ordered: browsers name gzip first.
  */
 function chooseCoding(accepted: string): Coding | undefined {
+  if (accepted.length > MAX_LIST_LENGTH) return undefined;
   const weights = new Map(
     accepted.toLowerCase().split(",").map((item): [coding: string, weight: number] => {
       const [coding, parameter = "q=1"] = item.split(";").map((part) => part.trim());
