@@ -72,7 +72,6 @@ export async function createHandler(
   const inRoom =
     (answer: (visit: Visit, room: Room, name: string) => Response | Promise<Response>): Route =>
     async (visit, name) => {
-      checkRoom(name, config.rooms);
       using use = await rooms.enter(name);
       return await answer(visit, use.room, name);
     };
@@ -82,10 +81,8 @@ export async function createHandler(
     return response;
   };
 
-  const page: Route = async ({ request }, name) => {
-    checkRoom(name, config.rooms);
-    return await greet(await (await pages.get(name)).serve(request), request);
-  };
+  const page: Route = async ({ request }, name) =>
+    await greet(await (await pages.get(name)).serve(request), request);
   const read = inRoom(async (visit, room, name) => {
     const { request } = visit;
     if (isNavigation(request)) {
@@ -104,15 +101,17 @@ export async function createHandler(
     });
   });
 
-  const invite: Route = (visit, name) => {
+  const invite: Route = (visit, name) => sendInvitation(visit, name, hosts);
+  /** A route of the rooms that may be. */
+  const allowed = (route: Route): Route => (visit, name) => {
     checkRoom(name, config.rooms);
-    return sendInvitation(visit, name, hosts);
+    return route(visit, name);
   };
 
   const inRooms = new Map<string, ReadonlyMap<string, Route>>([
-    ["/", new Map([["GET", page]])],
-    ["/chat", new Map([["GET", read], ["POST", post]])],
-    ["/invite.svg", new Map([["GET", invite]])],
+    ["/", new Map([["GET", allowed(page)]])],
+    ["/chat", new Map([["GET", allowed(read)], ["POST", allowed(post)]])],
+    ["/invite.svg", new Map([["GET", allowed(invite)]])],
   ]);
   const routes = new Map<string, ReadonlyMap<string, Route>>();
   for (const [path, file] of await loadFiles(title)) {
