@@ -338,6 +338,10 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
     await appendAll(biology, 5);
     assertEquals((await readAll(biology)).entries.length, 3);
     assertEquals((await readAll(physics)).entries, [second.entry]);
+    // Also once both have messages.
+    const later = { ...post, key: "later" };
+    const [third, fourth] = await Promise.all([biology.append(later), physics.append(later)]);
+    assertEquals([third.repeated, fourth.repeated], [false, false]);
   });
 
   testStorage("takes a key once in the turn in which a room begins", async (storage) => {

@@ -286,8 +286,8 @@ export class SqliteLog implements MessageLog, Participant {
     return () => {
       this.#waiting = [];
       this.#id = id;
-      if (batch.length > 0) this.#rooms.runs.add(id);
       if (batch.length > 0) {
+        this.#rooms.runs.add(id);
         this.#last += batch.length;
         this.#lastMs = this.#minMs = ms;
       }
