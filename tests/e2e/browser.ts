@@ -160,6 +160,29 @@ export class Visitor implements AsyncDisposable {
     await this.message.press("Enter");
   }
 
+  /** Has requests for an address wait until the function that it returns is called. */
+  async hold(url: string | RegExp, method = "GET"): Promise<() => void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    await this.page.route(url, async (route) => {
+      if (route.request().method() === method) await promise;
+      await route.continue();
+    });
+    return resolve;
+  }
+
+  /** Has posts wait until the function that it returns is called. */
+  holdPosts(): Promise<() => void> {
+    return this.hold("**/chat", "POST");
+  }
+
+  /** What a browser tells a page that it keeps for going back: it is left, or shown again as it was. */
+  async turn(type: "pagehide" | "pageshow"): Promise<void> {
+    await this.page.evaluate(
+      (type) => void dispatchEvent(new PageTransitionEvent(type, { persisted: true })),
+      type,
+    );
+  }
+
   /** Has the next post refused, as the chat would do it. */
   async refuseNextPost(
     status: number,

@@ -49,16 +49,6 @@ async function tapSend(ann: Visitor, message: string): Promise<void> {
   await send(ann).click();
 }
 
-/** Lets the answers to what is posted wait until they are released. */
-async function holdAnswers({ page }: Visitor): Promise<() => void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  await page.route("**/chat", async (route) => {
-    if (route.request().method() === "POST") await promise;
-    await route.continue();
-  });
-  return resolve;
-}
-
 for (const size of SIZES) {
   const { width, height } = size.viewport!;
   Deno.test(`nothing covers anything, in any state, at ${width} × ${height}`, async () => {
@@ -210,7 +200,7 @@ Deno.test("a message stays where it is when the server has it", async () => {
     await ann.nickname.fill("ann");
     // The first of a group has a line for the time, those after it have none.
     for (const text of ["a first message, long enough for more than one line on a phone", "more"]) {
-      const release = await holdAnswers(ann);
+      const release = await ann.holdPosts();
       await tapSend(ann, text);
       await ann.unsent.getByText("Sending…").waitFor();
       const sending = await boxOf(ann.unsent.locator(".bubble"));

@@ -422,15 +422,11 @@ Deno.test("the newest messages come also if older ones are loading when they are
     await scrollTo(ann, 0);
     await ann.page.waitForFunction(() => document.querySelector("[aria-busy=false]"));
   }
-  const answer = Promise.withResolvers<void>();
-  await ann.page.route(/before=/, async (route) => {
-    await answer.promise;
-    await route.continue();
-  });
+  const release = await ann.hold(/before=/);
   await scrollTo(ann, 0);
   await ann.page.getByRole("button", { name: "Loading older messages…" }).waitFor();
   await ann.page.locator(".newer").click();
-  answer.resolve();
+  release();
   await ann.see("message 1100");
   assertNear(await fromEnd(ann), 0);
 });
@@ -443,9 +439,7 @@ Deno.test("a gap is a line before what came after it, also in a tab that catches
   await ann.see("seen");
   const other = await ann.openTab();
   await other.connection("Live");
-  await ann.page.evaluate(() =>
-    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }))
-  );
+  await ann.turn("pagehide");
   for (let n = 1; n <= 2000; n++) await post(chat.url, `missed ${n}`);
   await other.see("missed 2000");
   // What it missed takes a while, and meanwhile more comes through the stream.
@@ -457,9 +451,7 @@ Deno.test("a gap is a line before what came after it, also in a tab that catches
     await answer.promise;
     await route.fulfill({ response });
   });
-  await ann.page.evaluate(() =>
-    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))
-  );
+  await ann.turn("pageshow");
   await asked.promise;
   await post(chat.url, "newer");
   await ann.see("newer");

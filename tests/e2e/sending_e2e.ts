@@ -13,16 +13,12 @@ const browser = useBrowser();
 Deno.test("a message is sending at once, and sent when the server has it", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  const answer = Promise.withResolvers<void>();
-  await ann.page.route("**/chat", async (route) => {
-    if (route.request().method() === "POST") await answer.promise;
-    await route.continue();
-  });
+  const release = await ann.holdPosts();
   await ann.send("hello", "ann");
   await ann.unsent.getByText("Sending…").waitFor();
   assertEquals(await ann.message.inputValue(), "");
   assertEquals(await ann.texts, []);
-  answer.resolve();
+  release();
   await ann.see("hello");
   await ann.unsent.waitFor({ state: "detached" });
   assertEquals(await ann.texts, ["hello"]);
@@ -190,15 +186,11 @@ Deno.test("what is sent right before the page is left arrives", async () => {
 Deno.test("a refusal that comes late leaves whoever writes something else alone", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  const answer = Promise.withResolvers<void>();
-  await ann.page.route("**/chat", async (route) => {
-    if (route.request().method() === "POST") await answer.promise;
-    await route.continue();
-  });
+  const release = await ann.holdPosts();
   await ann.send("\u2060", "ann");
   await ann.message.fill("something else");
   await ann.nickname.focus();
-  answer.resolve();
+  release();
   await ann.unsent.getByText("is empty").waitFor();
   assertEquals(await ann.page.evaluate(() => document.activeElement?.id), "nickname");
   assertEquals(await ann.message.inputValue(), "something else");
@@ -209,14 +201,10 @@ Deno.test("a refusal that comes late leaves whoever writes something else alone"
 Deno.test("a refusal does not take whoever reads away from there", async () => {
   await using chat = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), chat.url);
-  const answer = Promise.withResolvers<void>();
-  await ann.page.route("**/chat", async (route) => {
-    if (route.request().method() === "POST") await answer.promise;
-    await route.continue();
-  });
+  const release = await ann.holdPosts();
   await ann.send("\u2060", "ann");
   await ann.log.focus();
-  answer.resolve();
+  release();
   await ann.page.locator("#message-problem").getByText("is empty").waitFor();
   assertEquals(await ann.page.evaluate(() => document.activeElement?.role), "log");
 });

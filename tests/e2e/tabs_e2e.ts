@@ -162,10 +162,7 @@ Deno.test("a tab that was left with the back button catches up when it is shown 
   // While another goes on reading, so that the stream is ahead.
   const other = await ann.openTab();
   await other.connection("Live");
-  // What the browser tells a page that it keeps: it is hidden, and later shown as it was.
-  await ann.page.evaluate(() =>
-    dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }))
-  );
+  await ann.turn("pagehide");
   await post(chat.url, "missed");
   await post(chat.url, "missed too");
   await other.see("missed too");
