@@ -1,0 +1,47 @@
+/**
+ * By which names this server is reached. A page elsewhere can give its own name our address (DNS
+ * rebinding), and is then of our origin for a browser: what comes under a name that can be anybody's
+ * is not for us.
+ */
+
+/** Names that nobody can register, so that no page elsewhere has one (RFC 6761, 6762, 8375). */
+const PRIVATE_NAME = /(^|\.)(localhost|local|lan|internal|home\.arpa)$/;
+/** Addresses, as a URL has them. */
+const IP_ADDRESS = /^(\d+\.\d+\.\d+\.\d+|\[.+\])$/;
+
+/** Options for {@linkcode OwnHosts}. */
+export interface OwnHostsOptions {
+  /** The host that the server listens on. */
+  readonly hostname: string;
+  /** The machine's name, if the system tells it. */
+  readonly machineName?: string;
+  /** Further names; `*` for any. */
+  readonly allowHost: readonly string[];
+}
+
+/** The names and addresses of this server. */
+export class OwnHosts {
+  readonly #names: ReadonlySet<string>;
+  readonly #machine: string | undefined;
+  readonly #isAny: boolean;
+
+  constructor({ hostname, machineName, allowHost }: OwnHostsOptions) {
+    this.#names = new Set([hostname, ...allowHost].flatMap((name) => toHostname(name) ?? []));
+    this.#machine = machineName?.split(".", 1)[0].toLowerCase();
+    this.#isAny = allowHost.includes("*");
+  }
+
+  /** Whether a `Host`, with or without a port, names this server. */
+  has(host: string): boolean {
+    const name = toHostname(host);
+    if (name === undefined) return false;
+    return this.#isAny || this.#names.has(name) || IP_ADDRESS.test(name) || !name.includes(".") ||
+      PRIVATE_NAME.test(name) || name.split(".", 1)[0] === this.#machine;
+  }
+}
+
+/** The name in a `Host`: in lower case, without the port and a dot at the end; undefined if it is none. */
+function toHostname(host: string): string | undefined {
+  const text = host.includes(":") && !/^\[|^[^:]*:\d*$/.test(host) ? `[${host}]` : host;
+  return URL.parse(`http://${text}`)?.hostname.replace(/\.$/, "") || undefined;
+}
