@@ -7,6 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { RESERVED_NAMES, toRoomName } from "./chat_message.ts";
+import { AddressRange } from "./visitor_guard/address.ts";
 import deno from "./deno.json" with { type: "json" };
 
 /** The version of the program, as in deno.json. */
@@ -86,6 +87,41 @@ const SETTINGS = {
     takes: "a whole number from 1 to 3600",
     about: "seconds between pings",
     parse: wholeNumber(1, 3600),
+  },
+  rateLimit: {
+    placeholder: "N",
+    default: 240,
+    takes: "a whole number from 0 to 1000000",
+    about: "posts a minute from one address, five sixths of them at once; 0 for any number",
+    parse: wholeNumber(0, 1_000_000),
+  },
+  maxReaders: {
+    placeholder: "N",
+    default: 10_000,
+    takes: "a whole number from 0 to 1000000",
+    about: "streams open at once; 0 for any number",
+    parse: wholeNumber(0, 1_000_000),
+  },
+  maxReadersPerAddress: {
+    placeholder: "N",
+    default: 256,
+    takes: "a whole number from 0 to 1000000",
+    about: "streams open at once from one address; 0 for any number",
+    parse: wholeNumber(0, 1_000_000),
+  },
+  trustProxy: {
+    placeholder: "RANGE",
+    default: [],
+    takes: "addresses or ranges such as 10.0.0.0/8, separated by commas",
+    about: "a proxy whose X-Forwarded-For is believed; repeatable",
+    parse: addressRanges,
+  },
+  allowHost: {
+    placeholder: "NAME",
+    default: [],
+    takes: "host names without a port, separated by commas, or *",
+    about: "another name that the server is reached by, * for any; repeatable",
+    parse: hostNames,
   },
   allowOrigin: {
     placeholder: "ORIGIN",
@@ -287,6 +323,16 @@ function roomNames(text: string): "any" | "none" | readonly string[] | undefined
     names.add(name);
   }
   return [...names];
+}
+
+function addressRanges(text: string): readonly AddressRange[] | undefined {
+  const ranges = text.split(",").map((item) => AddressRange.parse(item.trim()));
+  return ranges.every((range) => range !== undefined) ? ranges : undefined;
+}
+
+function hostNames(text: string): readonly string[] | undefined {
+  const names = text.split(",").map((item) => item.trim());
+  return names.every((name) => name === "*" || isHost(name)) ? names : undefined;
 }
 
 function origins(text: string): readonly string[] | undefined {

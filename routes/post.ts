@@ -32,14 +32,16 @@ import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
  */
 export async function postMessage(
   request: Request,
-  { room, log, by }: {
+  { room, log, by, onBody }: {
     readonly room: string;
     readonly log: Pick<MessageLog, "append">;
     /** The mark of the sender. */
     readonly by: string;
+    /** Called with the length of the body once it has been read. */
+    onBody?(bytes: number): void;
   },
 ): Promise<Response> {
-  const post = { ...await readPost(request), by };
+  const post = { ...await readPost(request, onBody), by };
   const { entry, repeated } = await log.append(post);
   if (isNavigation(request)) {
     // Relative, as all addresses here: a proxy may have put the chat under a path.
@@ -57,8 +59,8 @@ function pageOf(room: string): string {
   return room === MAIN_ROOM ? "." : `..${roomAddress(room)}`;
 }
 
-async function readPost(request: Request): Promise<Post> {
-  const fields = await readFields(request);
+async function readPost(request: Request, onBody?: (bytes: number) => void): Promise<Post> {
+  const fields = await readFields(request, onBody);
   const key = readText(fields, "key").toWellFormed() || readIdempotencyKey(request);
   return {
     nickname: readNickname(fields),

@@ -29,13 +29,17 @@ const PARSERS = new Map<string, Parser>([
 const CONTENT_TYPES = [...PARSERS.keys()].join(", ");
 
 /**
- * Reads the fields that a request posts.
+ * Reads the fields that a request posts. `onBody` is called with the length of a body that came whole,
+ * whatever is in it.
  *
  * @throws {HttpError} 400 for a body that is not what its content type says or
  * has over {@linkcode MAX_FIELDS} fields, 415 for a content type or charset that
  * can't be read, and what {@linkcode readBody} throws.
  */
-export async function readFields(request: Request): Promise<Fields> {
+export async function readFields(
+  request: Request,
+  onBody?: (bytes: number) => void,
+): Promise<Fields> {
   const type = request.headers.get("content-type") ?? "";
   const parse = type.length <= MAX_TYPE_LENGTH
     ? PARSERS.get(type.split(";", 1)[0].trim().toLowerCase())
@@ -51,6 +55,7 @@ export async function readFields(request: Request): Promise<Fields> {
     throw unsupported(`The charset "${excerpt(charset)}" can't be read; send the body in UTF-8.`);
   }
   const body = await readBody(request);
+  onBody?.(body.length);
   try {
     return await parse(body, type);
   } catch (error) {
