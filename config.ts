@@ -21,9 +21,24 @@ interface Setting<Value> {
   readonly default: Value;
   /** The values it takes, in the words of an error. */
   readonly takes: string;
+  /** It is repeated nowhere. @default {false} */
+  readonly isSecret?: boolean;
   readonly about: string;
   /** The parsed value, or undefined if the text is not accepted. */
   parse(text: string): Value | undefined;
+}
+
+/** Shortest password, in Unicode code points. */
+const MIN_PASSWORD_LENGTH = 8;
+const PASSWORD_FORM = `text of ${MIN_PASSWORD_LENGTH} to 200 characters`;
+/** No letter or digit that could be taken for another one. */
+const PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
+
+/** A password. */
+export interface Password {
+  readonly text: string;
+  /** It was made by us, so that nobody knows it yet. */
+  readonly isNew: boolean;
 }
 
 /** The settings by their name in {@linkcode Config}; `allowOrigin` is `--allow-origin`. */
@@ -123,6 +138,22 @@ const SETTINGS = {
     about: "another name that the server is reached by, * for any; repeatable",
     parse: hostNames,
   },
+  password: {
+    placeholder: "[TEXT]",
+    default: undefined as Password | undefined,
+    takes: PASSWORD_FORM,
+    isSecret: true,
+    about: "asked of everybody; without a value one is made",
+    parse: toPassword,
+  },
+  moderatorPassword: {
+    placeholder: "[TEXT]",
+    default: undefined as Password | undefined,
+    takes: PASSWORD_FORM,
+    isSecret: true,
+    about: "makes a moderator of whoever knows it; at a terminal one is made",
+    parse: toPassword,
+  },
   allowOrigin: {
     placeholder: "ORIGIN",
     default: [],
@@ -149,7 +180,9 @@ type Settings = typeof SETTINGS;
 
 /** The settings of one run, all of them valid. */
 export type Config = {
-  readonly [Name in keyof Settings]: NonNullable<ReturnType<Settings[Name]["parse"]>>;
+  readonly [Name in keyof Settings]:
+    | NonNullable<ReturnType<Settings[Name]["parse"]>>
+    | (undefined extends Settings[Name]["default"] ? undefined : never);
 };
 
 /** A setting that can't be used; its message is the one line to print. */
@@ -207,9 +240,13 @@ export function parseConfig(
     const variable = env(envName(name))?.trim();
     return variable ? readValue(envName(name), variable, setting) : setting.default;
   };
-  return Object.fromEntries(
+  const config = Object.fromEntries(
     settings().map(([name, setting]) => [name, read(name, setting)]),
   ) as Config;
+  if (config.password && config.password.text === config.moderatorPassword?.text) {
+    throw new ConfigError("--moderator-password must not be the --password; choose another one");
+  }
+  return config;
 }
 
 /** The names among these that look like variables of the chat but are not: a misspelt one, say. */
@@ -239,10 +276,14 @@ function readFlags(args: readonly string[]): Map<string, string> {
   return given;
 }
 
-function tokens(args: readonly string[]) {
+function tokens(given: readonly string[]) {
+  // npm users write `--` before the flags; taken literally it would make them all positional.
+  const args = given.filter((arg) => arg !== "--");
   return parseArgs({
-    // npm users write `--` before the flags; taken literally it would make them all positional.
-    args: args.filter((arg) => arg !== "--"),
+    // A flag that may have no value has none where another flag follows.
+    args: args.map((arg, index) =>
+      mayStandAlone(arg) && (args[index + 1] ?? "--").startsWith("--") ? `${arg}=` : arg
+    ),
     options: OPTIONS,
     strict: false,
     tokens: true,
@@ -252,11 +293,18 @@ function tokens(args: readonly string[]) {
 function readValue<Value>(source: string, text: string, setting: Setting<Value>): Value {
   const value = setting.parse(text.trim());
   if (value !== undefined) return value;
-  throw new ConfigError(`${source} must be ${setting.takes}, received "${text}"`);
+  const received = setting.isSecret ? "" : `, received "${text}"`;
+  throw new ConfigError(`${source} must be ${setting.takes}${received}`);
 }
 
 function settings(): [string, Setting<unknown>][] {
   return Object.entries(SETTINGS);
+}
+
+function mayStandAlone(flag: string): boolean {
+  return settings().some(([name, { placeholder }]) =>
+    flagName(name) === flag && placeholder?.startsWith("[")
+  );
 }
 
 function isList(flag: string): boolean {
@@ -278,7 +326,7 @@ function helpText(): string {
   const rows = settings().map(([name, { placeholder, about, default: value }]) => [
     placeholder ? `${flagName(name)} ${placeholder}` : flagName(name),
     envName(name),
-    Array.isArray(value) || value === false ? about : `${about} (${value})`,
+    ["string", "number"].includes(typeof value) ? `${about} (${value})` : about,
   ]);
   rows.push(["--help", "", "print this and stop"], ["--version", "", "print the version and stop"]);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column].length)));
@@ -293,6 +341,24 @@ function helpText(): string {
       `  ${flag.padEnd(widths[0])}  ${variable.padEnd(widths[1])}  ${about}`
     ),
   ].join("\n");
+}
+
+/** A password that nobody guesses: 59 random bits, in groups that are easy to copy. */
+export function newPassword(): Password {
+  const letters = Array.from({ length: 12 }, () => {
+    // Multiples of its length alone are spread evenly over the alphabet.
+    const limit = 256 - 256 % PASSWORD_ALPHABET.length;
+    let byte;
+    do [byte] = crypto.getRandomValues(new Uint8Array(1)); while (byte >= limit);
+    return PASSWORD_ALPHABET[byte % PASSWORD_ALPHABET.length];
+  });
+  return { text: letters.join("").replace(/....(?=.)/g, "$&-"), isNew: true };
+}
+
+function toPassword(text: string): Password | undefined {
+  if (text === "") return newPassword();
+  const { length } = [...text];
+  return length >= MIN_PASSWORD_LENGTH && length <= 200 ? { text, isNew: false } : undefined;
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number | undefined {

@@ -1,6 +1,6 @@
 /** Flags and environment, and the errors for those that can't be used. */
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigError, HELP, parseConfig, readInfo, unknownVariables, VERSION } from "./config.ts";
 
 function read(args: string[], env: Record<string, string> = {}) {
@@ -17,6 +17,13 @@ Deno.test("parseConfig() has a default for every setting", () => {
     rooms: "any",
     maxRooms: 100,
     heartbeat: 15,
+    rateLimit: 240,
+    maxReaders: 10_000,
+    maxReadersPerAddress: 256,
+    trustProxy: [],
+    allowHost: [],
+    password: undefined,
+    moderatorPassword: undefined,
     allowOrigin: [],
     title: "Simple Chat",
     verbose: false,
@@ -109,6 +116,45 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     const error = assertThrows(() => read(args, env), ConfigError);
     assertStringIncludes(error.message, message);
   }
+});
+
+Deno.test("parseConfig() refuses lists and limits that have no meaning", () => {
+  const cases: [args: string[], message: string][] = [
+    [["--rate-limit", "-1"], "--rate-limit must be a whole number from 0 to 1000000"],
+    [["--max-readers", "x"], "--max-readers must be a whole number from 0 to 1000000"],
+    [["--max-readers-per-address", ""], "must be a whole number from 0 to 1000000"],
+    [["--trust-proxy", "10.0.0.0/33"], "--trust-proxy must be addresses or ranges such as"],
+    [["--trust-proxy", "localhost"], "--trust-proxy must be addresses or ranges such as"],
+    [["--allow-host", "a.example:80"], "--allow-host must be host names without a port"],
+    [["--allow-host", ""], "--allow-host must be host names without a port"],
+  ];
+  for (const [args, message] of cases) {
+    assertStringIncludes(assertThrows(() => read(args), ConfigError).message, message);
+  }
+});
+
+Deno.test("parseConfig() takes a password, makes one where none is given, and repeats none", () => {
+  const text = "correct horse";
+  assertEquals(read(["--password", text]).password, { text, isNew: false });
+  assertEquals(read([], { CHAT_PASSWORD: text }).password, { text, isNew: false });
+  assertEquals(read([], { CHAT_PASSWORD: "" }).password, undefined);
+  for (const args of [["--password"], ["--password="], ["--password", "--verbose"]]) {
+    const { password } = read([...args]);
+    assertMatch(password!.text, /^[a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4}$/);
+    assertEquals(password!.isNew, true);
+  }
+  assertEquals(read(["--password", "--verbose"]).verbose, true);
+  for (const name of ["--password", "--moderator-password"]) {
+    for (const text of ["secret1", "🔑".repeat(7), "x".repeat(201)]) {
+      const { message } = assertThrows(() => read([name, text]), ConfigError);
+      assertEquals(message, `${name} must be text of 8 to 200 characters`);
+    }
+  }
+  const { message } = assertThrows(
+    () => read(["--password", text, "--moderator-password", text]),
+    ConfigError,
+  );
+  assertEquals(message, "--moderator-password must not be the --password; choose another one");
 });
 
 Deno.test("HELP lists every setting with its variable and its default", () => {

@@ -40,18 +40,28 @@ export class RateLimit {
     return this.#fullAt.size;
   }
 
-  /** Takes a token, if there is one: 0, or in how many milliseconds there will be. */
-  take(key: string): number {
-    const now = this.#now();
-    const fullAt = Math.max(this.#fullAt.get(key) ?? 0, now) + this.#tokenMs;
-    const waitMs = fullAt - now - this.#fullMs;
-    // Fractions of tokens do not add up exactly.
-    if (waitMs > 1e-6) return waitMs;
-    this.#set(key, fullAt, now);
-    return 0;
+  /** Whether a bucket is full. */
+  isFull(key: string): boolean {
+    return (this.#fullAt.get(key) ?? 0) <= this.#now();
   }
 
-  /** Takes more tokens for what has been let in, also those that are not there yet: the next waits. */
+  /** In how many milliseconds there will be a token beyond a reserve; 0 if there is one. */
+  waitMs(key: string, reserve = 0): number {
+    const now = this.#now();
+    const fullAt = Math.max(this.#fullAt.get(key) ?? 0, now) + (1 + reserve) * this.#tokenMs;
+    const waitMs = fullAt - now - this.#fullMs;
+    // Fractions of tokens do not add up exactly.
+    return waitMs > 1e-6 ? waitMs : 0;
+  }
+
+  /** Takes a token, if there is one: 0, or in how many milliseconds there will be. */
+  take(key: string): number {
+    const waitMs = this.waitMs(key);
+    if (waitMs === 0) this.charge(key, 1);
+    return waitMs;
+  }
+
+  /** Takes tokens, also those that are not there yet; gives some back if the number is negative. */
   charge(key: string, tokens: number): void {
     const now = this.#now();
     this.#set(key, Math.max(this.#fullAt.get(key) ?? 0, now) + tokens * this.#tokenMs, now);
@@ -59,7 +69,7 @@ export class RateLimit {
 
   #set(key: string, fullAt: number, now: number): void {
     this.#fullAt.delete(key);
-    this.#fullAt.set(key, fullAt);
+    if (fullAt > now) this.#fullAt.set(key, fullAt);
     for (const [oldest, oldestFullAt] of this.#fullAt) {
       if (oldestFullAt > now && this.#fullAt.size <= this.#maxKeys) break;
       this.#fullAt.delete(oldest);

@@ -46,6 +46,25 @@ Deno.test("RateLimit.charge() takes tokens that are not there yet", () => {
   assertEquals(limit.take("ann"), 0);
 });
 
+Deno.test("RateLimit.charge() gives back what was taken, and no more than that", () => {
+  const { limit } = newLimit();
+  limit.take("ann");
+  limit.charge("ann", -1);
+  assertEquals([limit.isFull("ann"), limit.size], [true, 0]);
+  limit.charge("ann", -1);
+  for (let n = 0; n < 5; n++) assertEquals(limit.take("ann"), 0);
+  assertEquals(limit.isFull("ann"), false);
+  assert(limit.take("ann") > 0);
+});
+
+Deno.test("RateLimit.waitMs() leaves a reserve alone", () => {
+  const { limit } = newLimit();
+  limit.charge("ann", 2);
+  assertEquals(limit.waitMs("ann", 2), 0);
+  assertEquals(limit.waitMs("ann", 3), 1000);
+  assertEquals(limit.waitMs("ben", 4), 0);
+});
+
 Deno.test("RateLimit keeps no bucket that is full, and no more than it may", () => {
   const { limit, clock } = newLimit(100);
   for (let n = 0; n < 1000; n++) limit.take(`visitor ${n}`);

@@ -2,81 +2,122 @@
  * Who knows a password: by HTTP Basic (RFC 7617), as programs send it, or by a cookie that was given for
  * the right one. The cookie is signed with the password and a secret that is kept with the messages, so
  * it holds after a restart and on every server with the same messages, and ends when the password
- * changes.
+ * changes or by signing out.
  */
 
 import { timingSafeEqual } from "node:crypto";
 
+const COOKIE = "chat-session";
+/** An id, its time of issue and their signature. */
+const VALUE = "([\\w-]{22})\\.([\\da-z]{1,8})\\.([\\w-]{43})";
+/** Over TLS no other site and no plain HTTP can set it. */
+const NAMES = [COOKIE, `__Host-${COOKIE}`];
+const COOKIES = NAMES.map((name) => new RegExp(`(?<=^|; ?)${name}=${VALUE}(?=;|$)`, "g"));
+const MAX_COOKIES = 4;
 /** A browser keeps it for this long. */
 const MAX_AGE_S = 30 * 24 * 60 * 60;
+const ID_BYTES = 16;
 const ENCODER = new TextEncoder();
+
+/** What a password makes of those who know it. */
+export type Role = "member" | "moderator";
+
+/** Ids of sessions that were ended, each until its cookie would have run out, in seconds since 1970. */
+export interface RevokedIds {
+  has(id: string): boolean;
+  add(id: string, untilS: number): Promise<void>;
+}
 
 /** Options for {@linkcode Sessions}. */
 export interface SessionsOptions {
-  /** Names the cookie. */
-  readonly name: string;
-  readonly password: string;
+  /** Asked of everybody; undefined for nobody. */
+  readonly password: string | undefined;
+  readonly moderatorPassword: string | undefined;
   readonly secret: Uint8Array<ArrayBuffer>;
+  readonly revoked: RevokedIds;
   /** The clock, in milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
 
-/** The sessions of those who know one password. */
+interface Credential {
+  readonly role: Role;
+  readonly digest: Promise<Uint8Array>;
+  readonly key: Promise<CryptoKey>;
+}
+
+interface Session {
+  readonly role: Role;
+  readonly id: string;
+  readonly endsS: number;
+}
+
+/** The sessions of those who know a password. */
 export class Sessions {
-  readonly #name: string;
-  readonly #digest: Promise<Uint8Array>;
-  readonly #key: Promise<CryptoKey>;
+  /** Whether a password is asked of everybody. */
+  readonly isRequired: boolean;
+  readonly #credentials: readonly Credential[];
+  readonly #revoked: RevokedIds;
   readonly #now: () => number;
 
-  constructor({ name, password, secret, now = Date.now }: SessionsOptions) {
-    this.#name = name;
-    this.#digest = digest(password.normalize("NFC"));
-    this.#key = importKey(secret, `${name}\n${password}`);
+  constructor({ password, moderatorPassword, secret, revoked, now = Date.now }: SessionsOptions) {
+    this.isRequired = password !== undefined;
+    this.#revoked = revoked;
     this.#now = now;
+    const passwords = [["moderator", moderatorPassword], ["member", password]] as const;
+    this.#credentials = passwords.flatMap(([role, text]) =>
+      text === undefined ? [] : {
+        role,
+        digest: digest(text.normalize("NFC")),
+        key: importKey(secret, `${role}\n${text}`),
+      }
+    );
   }
 
-  /** Whether it is the password; how long that takes tells nothing of it. */
-  async isPassword(text: string): Promise<boolean> {
-    return timingSafeEqual(await digest(text.normalize("NFC")), await this.#digest);
+  /** Whether there is a password to sign in with. */
+  get isPossible(): boolean {
+    return this.#credentials.length > 0;
   }
 
-  /** Whether a request has the cookie of a session that goes on. */
-  async has({ headers }: Request): Promise<boolean> {
-    for (const name of [this.#name, `__Host-${this.#name}`]) {
-      const cookies = headers.get("cookie")?.matchAll(cookiesOf(name)).take(4) ?? [];
-      for (const [, started, signature] of cookies) {
-        const age = this.#now() / 1000 - parseInt(started, 36);
-        if (age < MAX_AGE_S && await this.#isSigned(started, signature)) return true;
+  /** What a password makes of those who know it; how long that takes tells nothing of it. */
+  async roleOf(text: string): Promise<Role | undefined> {
+    const given = await digest(text.normalize("NFC"));
+    let found: Role | undefined;
+    for (const { role, digest } of this.#credentials) {
+      if (timingSafeEqual(given, await digest)) found ??= role;
+    }
+    return found;
+  }
+
+  /** The session that a request has the cookie of, as long as it goes on. */
+  async find({ headers }: Request): Promise<Session | undefined> {
+    const text = headers.get("cookie");
+    if (text === null || !this.isPossible) return undefined;
+    for (const cookies of COOKIES) {
+      for (const [, id, started, signature] of text.matchAll(cookies).take(MAX_COOKIES)) {
+        const endsS = parseInt(started, 36) + MAX_AGE_S;
+        if (endsS <= this.#now() / 1000 || this.#revoked.has(id)) continue;
+        for (const { role, key } of this.#credentials) {
+          // Equal lengths, by the form of the cookie.
+          const signed = ENCODER.encode(await sign(await key, `${id}.${started}`));
+          if (timingSafeEqual(ENCODER.encode(signature), signed)) return { role, id, endsS };
+        }
       }
     }
-    return false;
   }
 
-  /** The `Set-Cookie` that begins a session; over TLS no other site or plain HTTP can set it. */
-  async begin(isSecure: boolean): Promise<string> {
-    const started = Math.floor(this.#now() / 1000).toString(36);
-    return this.#cookie(`${started}.${await this.#sign(started)}`, MAX_AGE_S, isSecure);
+  /** The `Set-Cookie` that begins a session. */
+  async begin(role: Role, isSecure: boolean): Promise<string> {
+    const { key } = this.#credentials.find((each) => each.role === role)!;
+    const id = toText(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
+    const signed = `${id}.${Math.floor(this.#now() / 1000).toString(36)}`;
+    return toCookie(`${signed}.${await sign(await key, signed)}`, MAX_AGE_S, isSecure);
   }
 
-  /** The `Set-Cookie` that ends it. */
-  end(isSecure: boolean): string {
-    return this.#cookie("", 0, isSecure);
-  }
-
-  #cookie(value: string, maxAgeS: number, isSecure: boolean): string {
-    const name = isSecure ? `__Host-${this.#name}` : this.#name;
-    const attributes = `Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict`;
-    return `${name}=${value}; ${attributes}${isSecure ? "; Secure" : ""}`;
-  }
-
-  async #isSigned(started: string, signature: string): Promise<boolean> {
-    // Equal lengths, by the form of the cookie.
-    return timingSafeEqual(ENCODER.encode(signature), ENCODER.encode(await this.#sign(started)));
-  }
-
-  async #sign(text: string): Promise<string> {
-    const signature = await crypto.subtle.sign("HMAC", await this.#key, ENCODER.encode(text));
-    return new Uint8Array(signature).toBase64({ alphabet: "base64url", omitPadding: true });
+  /** Ends the session of a request, also for copies of its cookie; the `Set-Cookie` that says so. */
+  async end(request: Request, isSecure: boolean): Promise<string> {
+    const session = await this.find(request);
+    if (session) await this.#revoked.add(session.id, session.endsS);
+    return toCookie("", 0, isSecure);
   }
 }
 
@@ -95,18 +136,27 @@ export function basicPassword({ headers }: Request): string | undefined {
   }
 }
 
-function cookiesOf(name: string): RegExp {
-  return new RegExp(`(?<=^|; ?)${name}=([\\da-z]{1,8})\\.([\\w-]{43})(?=;|$)`, "g");
+function toCookie(value: string, maxAgeS: number, isSecure: boolean): string {
+  const attributes = `Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict`;
+  return `${NAMES[Number(isSecure)]}=${value}; ${attributes}${isSecure ? "; Secure" : ""}`;
 }
 
 async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", ENCODER.encode(text)));
 }
 
-/** The key of those who know both the secret and the password. */
+/** The key of those who know both the secret and the text. */
 async function importKey(secret: Uint8Array<ArrayBuffer>, text: string): Promise<CryptoKey> {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
   const outer = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
   const inner = await crypto.subtle.sign("HMAC", outer, ENCODER.encode(`session\n${text}`));
   return await crypto.subtle.importKey("raw", inner, algorithm, false, ["sign"]);
+}
+
+async function sign(key: CryptoKey, text: string): Promise<string> {
+  return toText(new Uint8Array(await crypto.subtle.sign("HMAC", key, ENCODER.encode(text))));
+}
+
+function toText(bytes: Uint8Array): string {
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }

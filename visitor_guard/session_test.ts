@@ -1,8 +1,27 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { basicPassword, Sessions } from "./session.ts";
+import { basicPassword, Sessions, type SessionsOptions } from "./session.ts";
 
-const SECRET = new Uint8Array(32).fill(7);
-const OPTIONS = { name: "chat", password: "correct horse", secret: SECRET };
+const DAY_MS = 24 * 60 * 60_000;
+
+function newSessions(options: Partial<SessionsOptions> = {}) {
+  return new Sessions({
+    password: "correct horse",
+    moderatorPassword: "battery staple",
+    secret: new Uint8Array(32).fill(7),
+    revoked: revokedIds(),
+    ...options,
+  });
+}
+
+function revokedIds() {
+  const ids = new Map<string, number>();
+  return {
+    ids,
+    has: (id: string) => ids.has(id),
+    // deno-lint-ignore require-await
+    add: async (id: string, untilS: number) => void ids.set(id, untilS),
+  };
+}
 
 function withHeaders(headers: Record<string, string>): Request {
   return new Request("http://localhost/", { headers });
@@ -12,54 +31,88 @@ function withCookie(setCookie: string): Request {
   return withHeaders({ cookie: `a=b; ${setCookie.split(";", 1)[0]}; c=d` });
 }
 
-Deno.test("Sessions.isPassword() takes the password alone, in any normalisation", async () => {
-  const sessions = new Sessions({ ...OPTIONS, password: "é:word" });
-  assert(await sessions.isPassword("é:word"));
-  assert(await sessions.isPassword("é:word".normalize("NFD")));
-  for (const text of ["", "é:wor", "É:word", "é:word "]) {
-    assertEquals(await sessions.isPassword(text), false, text);
+async function roleIn(sessions: Sessions, setCookie: string) {
+  return (await sessions.find(withCookie(setCookie)))?.role;
+}
+
+Deno.test("Sessions.roleOf() takes the passwords alone, in any normalisation", async () => {
+  const sessions = newSessions({ password: "é:password" });
+  assertEquals(await sessions.roleOf("é:password"), "member");
+  assertEquals(await sessions.roleOf("é:password".normalize("NFD")), "member");
+  assertEquals(await sessions.roleOf("battery staple"), "moderator");
+  for (const text of ["", "é:passwor", "É:password", "é:password ", "undefined"]) {
+    assertEquals(await sessions.roleOf(text), undefined, text);
   }
+  const open = newSessions({ password: undefined, moderatorPassword: undefined });
+  assertEquals([open.isRequired, open.isPossible], [false, false]);
+  assertEquals(await open.roleOf("undefined"), undefined);
 });
 
 Deno.test("Sessions go on over a restart, until they are too old or the password changes", async () => {
   let now = Date.UTC(2026, 0, 1);
-  const cookie = await new Sessions({ ...OPTIONS, now: () => now }).begin(false);
-  assertMatch(cookie, /^chat=[\w.-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Strict$/);
-  const later = new Sessions({ ...OPTIONS, now: () => now });
-  assert(await later.has(withCookie(cookie)));
+  const options = { now: () => now };
+  const cookie = await newSessions(options).begin("member", false);
+  assertMatch(
+    cookie,
+    /^chat-session=[\w.-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Strict$/,
+  );
+  const later = newSessions({ ...options, moderatorPassword: "another" });
+  assertEquals(await roleIn(later, cookie), "member");
   for (
-    const other of [
+    const change of [
       { password: "another" },
+      { password: "battery staple", moderatorPassword: "correct horse" },
+      { password: undefined },
       { secret: new Uint8Array(32) },
-      { name: "moderator" },
     ]
   ) {
-    const sessions = new Sessions({ ...OPTIONS, ...other, now: () => now });
-    assertEquals(await sessions.has(withCookie(cookie)), false);
-    assertEquals(await sessions.has(withCookie(cookie.replace("chat", "moderator"))), false);
+    assertEquals(await roleIn(newSessions({ ...options, ...change }), cookie), undefined);
   }
-  now += 30 * 24 * 60 * 60_000;
-  assertEquals(await later.has(withCookie(cookie)), false);
+  now += 30 * DAY_MS - 1;
+  assertEquals(await roleIn(later, cookie), "member");
+  now += 1000;
+  assertEquals(await roleIn(later, cookie), undefined);
 });
 
 Deno.test("Sessions take no cookie that they have not given", async () => {
-  const sessions = new Sessions(OPTIONS);
-  const cookie = await sessions.begin(true);
-  assertMatch(cookie, /^__Host-chat=.*; Secure$/);
-  assert(await sessions.has(withCookie(cookie)));
+  const sessions = newSessions();
+  const cookie = await sessions.begin("moderator", true);
+  assertMatch(cookie, /^__Host-chat-session=.*; Secure$/);
+  assertEquals(await roleIn(sessions, cookie), "moderator");
   const value = cookie.split(";", 1)[0];
   const forged = [
-    value.slice(0, -1) + (value.endsWith("A") ? "B" : "A"),
-    value.replace(/=\w+/, "=zzzzzz"),
-    "chat=",
-    "chat=1.2",
-    sessions.end(true),
+    value.slice(0, -2) + (value.endsWith("AA") ? "BB" : "AA"),
+    value.replace(/=../, (start) => start === "=AA" ? "=BB" : "=AA"),
+    value.replace(/\.\w+\./, ".zzzzzz."),
+    "chat-session=",
+    "chat-session=1.2.3",
   ];
-  for (const each of forged) assertEquals(await sessions.has(withCookie(each)), false, each);
-  assertEquals(await sessions.has(withHeaders({})), false);
+  for (const each of forged) assertEquals(await roleIn(sessions, each), undefined, each);
+  assertEquals(await sessions.find(withHeaders({})), undefined);
   // A stale one before it.
-  const stale = await new Sessions({ ...OPTIONS, password: "old" }).begin(true);
-  assert(await sessions.has(withHeaders({ cookie: `${stale.split(";")[0]}; ${value}` })));
+  const stale = await newSessions({ moderatorPassword: "old password" }).begin("moderator", true);
+  const both = withHeaders({ cookie: `${stale.split(";")[0]}; ${value}` });
+  assertEquals((await sessions.find(both))?.role, "moderator");
+});
+
+Deno.test("Sessions.end() ends every copy of a cookie, and no other session", async () => {
+  const revoked = revokedIds();
+  const now = Date.UTC(2026, 0, 1);
+  const sessions = newSessions({ revoked, now: () => now });
+  const [cookie, other] = [
+    await sessions.begin("member", false),
+    await sessions.begin("member", false),
+  ];
+  const ended = await sessions.end(withCookie(cookie), false);
+  assertMatch(ended, /^chat-session=; Path=\/; Max-Age=0; /);
+  assertEquals(await roleIn(sessions, cookie), undefined);
+  assertEquals(await roleIn(newSessions({ revoked, now: () => now }), cookie), undefined);
+  assertEquals(await roleIn(sessions, other), "member");
+  assertEquals([...revoked.ids.values()], [(now + 30 * DAY_MS) / 1000]);
+  // Nothing is remembered of whoever has none.
+  await sessions.end(withCookie(cookie), false);
+  await sessions.end(withHeaders({}), false);
+  assertEquals(revoked.ids.size, 1);
 });
 
 Deno.test("basicPassword() reads what curl -u sends", () => {
@@ -77,4 +130,5 @@ Deno.test("basicPassword() reads what curl -u sends", () => {
   for (const [authorization, password] of cases) {
     assertEquals(basicPassword(withHeaders({ authorization })), password, authorization);
   }
+  assert(basicPassword(withHeaders({})) === undefined);
 });
