@@ -1,5 +1,5 @@
 /**
- * A chat over server-sent events: config → message store → rooms → routes → serve →
+ * A chat over server-sent events: config → message store → rooms → guard → routes → serve →
  * shutdown.
  *
  * `GET /` is the page, `GET /chat` the stream of messages or their history,
@@ -7,7 +7,7 @@
  * name. docs/protocol.md has the contract.
  */
 
-import { type Config, parseConfig, readInfo, unknownVariables } from "./config.ts";
+import { type Config, newPassword, parseConfig, readInfo, unknownVariables } from "./config.ts";
 import type { MessageStore } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
@@ -22,9 +22,10 @@ import { sendPlainPage } from "./routes/plain_page.ts";
 import { postMessage } from "./routes/post.ts";
 import { checkRoom } from "./routes/room_path.ts";
 import { dispatch, type Route } from "./routes/router.ts";
+import { SignIn } from "./routes/session.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit, type Visit } from "./routes/visit.ts";
-import { outerHosts, Server, stopSignal } from "./server.ts";
+import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
 import {
   acceptError,
   greeting,
@@ -33,7 +34,9 @@ import {
   startError,
   Terminal,
 } from "./terminal.ts";
+import { Guard } from "./visitor_guard/guard.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
+import { Sessions } from "./visitor_guard/session.ts";
 import { Visitors } from "./visitor_guard/visitor.ts";
 
 /** How long streams may take to end after a signal; a reader that does not read would hold them open. */
@@ -43,12 +46,16 @@ const LAST_LINES_MS = 100;
 /** What it needs only to start: from then on, a flaw in it gives nobody a file, variable or program. */
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
-/** What the routes need: the rooms, their settings, and where failures are reported. */
+/** Open to all, whatever password there is: what the page to sign in at needs, and who asks for life. */
+const OPEN_PATHS = ["/session", "/chat.css", "/icon.svg", "/livez"];
+
+/** What the routes need: the rooms, their settings, who may do what, and where failures are reported. */
 export interface HandlerOptions {
   readonly rooms: Rooms;
   /** Whose the rooms are. */
-  readonly store: Pick<MessageStore, "id" | "secret">;
+  readonly store: Pick<MessageStore, "id" | "secret" | "revoked">;
   readonly config: Config;
+  readonly guard: Guard;
   readonly terminal: Terminal;
   /** By which others reach the server, the best first. */
   readonly hosts: readonly string[];
@@ -62,10 +69,17 @@ export type Handler = (
 
 /** The application, as a function from request to response. */
 export async function createHandler(
-  { rooms, store, config, terminal, hosts }: HandlerOptions,
+  { rooms, store, config, guard, terminal, hosts }: HandlerOptions,
 ): Promise<Handler> {
   const { title, allowOrigin } = config;
   const visitors = new Visitors(store.secret);
+  const sessions = new Sessions({
+    password: config.password?.text,
+    moderatorPassword: config.moderatorPassword?.text,
+    secret: store.secret,
+    revoked: store.revoked,
+  });
+  const signIn = new SignIn({ sessions, visitors, guard, title });
   const pages = new RoomPages({ ...config, storeId: store.id });
 
   /** A route for which the room is open until it has answered. */
@@ -75,29 +89,36 @@ export async function createHandler(
       using use = await rooms.enter(name);
       return await answer(visit, use.room, name);
     };
-  const greet = async (response: Response, request: Request) => {
-    const cookie = await visitors.greet(request);
+  const greet = async (response: Response, { request, isSecure }: Visit) => {
+    const cookie = await visitors.greet(request, isSecure);
     if (cookie) response.headers.append("set-cookie", cookie);
     return response;
   };
 
-  const page: Route = async ({ request }, name) =>
-    await greet(await (await pages.get(name)).serve(request), request);
+  const page: Route = async (visit, name) =>
+    await greet(await (await pages.get(name, visit.role)).serve(visit.request), visit);
   const read = inRoom(async (visit, room, name) => {
     const { request } = visit;
     if (isNavigation(request)) {
+      using _slot = guard.enterHistory(visit.address);
       const options = { log: room.log, title: titleOf(name, title), base: name && "../" };
-      return await greet(await sendPlainPage(visit, options), request);
+      return await greet(await sendPlainPage(visit, options), visit);
     }
     checkOrigin(request, allowOrigin);
-    return wantsJson(request) ? await sendHistory(visit, room) : openStream(visit, room);
+    return wantsJson(request)
+      ? await sendHistory(visit, room, guard.enterHistory(visit.address))
+      : openStream(visit, room, guard);
   });
-  const post = inRoom(async ({ request, address }, { log }, room) => {
+  const post = inRoom(async (visit, { log }, room) => {
+    const { request, address } = visit;
     checkOrigin(request, allowOrigin);
+    using _entry = await guard.enterPost(address);
+    const { mark } = await visitors.identify(request, address, room);
     return await postMessage(request, {
       room,
       log,
-      by: await visitors.markOf(request, address, room),
+      by: mark,
+      onBody: (bytes) => guard.chargePost(address, bytes),
     });
   });
 
@@ -113,18 +134,38 @@ export async function createHandler(
     ["/chat", new Map([["GET", allowed(read)], ["POST", allowed(post)]])],
     ["/invite.svg", new Map([["GET", allowed(invite)]])],
   ]);
-  const routes = new Map<string, ReadonlyMap<string, Route>>();
+  const routes = new Map<string, ReadonlyMap<string, Route>>([
+    [
+      "/session",
+      new Map<string, Route>([
+        ["GET", (visit) => signIn.show(visit)],
+        ["POST", (visit) => signIn.post(visit)],
+        ["DELETE", (visit) => signIn.leave(visit)],
+      ]),
+    ],
+    ["/livez", new Map([["GET", () => new Response("ok\n")]])],
+  ]);
   for (const [path, file] of await loadFiles(title)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
 
-  const respond = async (request: Request, address?: string) =>
-    await dispatch(toVisit(request, address), routes, inRooms);
+  const respond = async (request: Request, peer: string, address: string) => {
+    const visit = toVisit(request, { address, isSecure: guard.isSecure(request, peer) });
+    guard.checkHost(request, peer);
+    // A browser asks without it what another site's page may do.
+    if (OPEN_PATHS.includes(visit.url.pathname) || request.method === "OPTIONS") {
+      return await dispatch(visit, routes, inRooms);
+    }
+    const role = await signIn.roleOf(visit);
+    if (!role && sessions.isRequired) return signIn.refuse(visit);
+    return await dispatch({ ...visit, role }, routes, inRooms);
+  };
 
   return async (request, info) => {
     const start = performance.now();
-    const address = info?.remoteAddr.hostname;
-    const response = await respond(request, address)
+    const peer = info?.remoteAddr.hostname ?? "unknown";
+    const address = guard.addressOf(request, peer);
+    const response = await respond(request, peer, address)
       .catch((error) => toResponse(error, terminal, request));
     setSecurityHeaders(response.headers, request);
     setCorsHeaders(response.headers, request, config.allowOrigin);
@@ -155,7 +196,7 @@ async function run(
   terminal: Terminal,
   { openStore = openMessageStore, idleMs }: ProgramOptions,
 ): Promise<void> {
-  const config = parseConfig(Deno.args, (name) => Deno.env.get(name));
+  const config = withModerator(parseConfig(Deno.args, (name) => Deno.env.get(name)));
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
   if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
   // Rooms that are named are as many as were wanted.
@@ -163,7 +204,13 @@ async function run(
   await using store = await openStore(config.messageLog, { ...config, maxRooms });
   await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
   const hosts = outerHosts(config.hostname);
-  const server = new Server(await createHandler({ rooms, store, config, terminal, hosts }), {
+  using guard = new Guard({
+    config,
+    machineName: machineName(),
+    warn: (line) => terminal.refused(line),
+  });
+  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
+  const server = new Server(handler, {
     hostname: config.hostname,
     port: config.port,
     // Only a response body that fails midway gets here; the handler has dealt with everything else.
@@ -176,7 +223,14 @@ async function run(
   for (const name of STARTING_PERMISSIONS) Deno.permissions.revokeSync({ name });
   await stopped;
   rooms.close();
+  guard.close();
   await within(SHUTDOWN_MS, server.shutdown());
+}
+
+/** At a terminal somebody is there to be given a moderator's password. */
+function withModerator(config: Config): Config {
+  const { moderatorPassword = Deno.stdout.isTerminal() ? newPassword() : undefined } = config;
+  return { ...config, moderatorPassword };
 }
 
 /** Reports errors that nobody catches: they end what they happened in, not everybody's streams. */

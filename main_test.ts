@@ -802,7 +802,7 @@ Deno.test("POST /chat takes a body that breaks off as the client's fault", async
 });
 
 Deno.test("POST /chat refuses pages of other sites", async () => {
-  await using room = await openRoom();
+  await using room = await openRoom("--allow-host", "example.com");
   const refused: HeadersInit[] = [
     { "sec-fetch-site": "cross-site" },
     { "sec-fetch-site": "same-site", origin: "http://localhost:3000" },

@@ -48,9 +48,12 @@ export class Room implements AsyncDisposable {
     this.hub = new ChatHub({ log, heartbeatMs, turns });
   }
 
-  /** A stream of frames for one reader, for as long as it is not cancelled. */
-  read(start: Start): ReadableStream<Uint8Array> {
-    return new ReadableStream(new Reader(this.hub, this.#replay, start), STREAM_BUFFER);
+  /**
+   * A stream of frames for one reader, for as long as it is not cancelled. The slot is disposed of once
+   * it is over.
+   */
+  read(start: Start, slot?: Disposable): ReadableStream<Uint8Array> {
+    return new ReadableStream(new Reader(this.hub, this.#replay, start, slot), STREAM_BUFFER);
   }
 
   /** Keeps the room open for something, until that disposes of it. */

@@ -170,6 +170,15 @@ export function isLoopback(hostname: string): boolean {
   return /^((.+\.)?localhost\.?|127\.\d+\.\d+\.\d+|\[?::1\]?)$/.test(hostname);
 }
 
+/** The name of this machine, if it tells. */
+export function machineName(): string | undefined {
+  try {
+    return Deno.hostname();
+  } catch {
+    // A sandbox may keep it from us.
+  }
+}
+
 /** The addresses at which others on the same network reach this machine, if it tells. */
 function networkAddresses(): string[] {
   try {

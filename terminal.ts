@@ -68,6 +68,11 @@ export class Terminal {
     this.#errors.print(text);
   }
 
+  /** Prints what is refused, or what makes it so. */
+  refused(text: string): void {
+    this.warn(`${time()} ${yellow(text)}`);
+  }
+
   /** Prints what failed and why, once a second; failures in between are only counted. */
   fail(what: string, error: unknown): void {
     const now = performance.now();
@@ -169,7 +174,7 @@ function countLines(text: string): number {
  * which others reach it: for a person at a terminal the first comes as a QR code too.
  */
 export async function greeting(
-  { hostname, messageLog }: Config,
+  { hostname, messageLog, password, moderatorPassword }: Config,
   port: number,
   hosts: readonly string[],
 ): Promise<string> {
@@ -182,6 +187,13 @@ export async function greeting(
     const { renderUnicodeCompact } = await import("uqr");
     const code = renderUnicodeCompact(addressOf(hosts[0], port), { border: 2 });
     lines.push(...code.split("\n").map((row) => bgBlack(brightWhite(row))));
+  }
+  if (password?.isNew) lines.push(`Password: ${bold(password.text)}`);
+  if (moderatorPassword?.isNew) {
+    const where = addressOf(isElsewhere ? hostname : "localhost", port);
+    lines.push(
+      `Moderator's password: ${bold(moderatorPassword.text)} (sign in at ${where}/session)`,
+    );
   }
   const kept = messageLog === "memory:"
     ? "Messages are kept in memory and end with the server."

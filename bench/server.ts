@@ -1,6 +1,6 @@
 /** Starts the servers to be measured, each in a process of its own, and reads what they use. */
 
-import { COMMAND } from "../tests/chat_process.ts";
+import { COMMAND, NO_LIMITS } from "../tests/chat_process.ts";
 import type { Options } from "./options.ts";
 
 /** What is measured: the chat as a user starts it, or the plain hub it is compared with. */
@@ -27,7 +27,7 @@ export async function startServer(
   core?: number,
 ): Promise<Server> {
   const command = target === "project"
-    ? [...COMMAND, "--port=0", `--message-log=${messageLog}`, `--max-rooms=${rooms}`]
+    ? [...COMMAND, ...NO_LIMITS, "--port=0", `--message-log=${messageLog}`, `--max-rooms=${rooms}`]
     : [
       Deno.execPath(),
       "run",

@@ -82,6 +82,12 @@ export interface MessageLog extends AsyncDisposable {
   subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable;
 }
 
+/** Ids of sessions that were ended, each until its cookie would have run out, in seconds since 1970. */
+export interface RevokedIds {
+  has(id: string): boolean;
+  add(id: string, untilS: number): Promise<void>;
+}
+
 /**
  * The logs of all rooms. What is appended to any of them in one turn of the event loop
  * is one transaction; ids, keys and what is kept are each log's own. Disposing of it closes
@@ -92,6 +98,8 @@ export interface MessageStore extends AsyncDisposable {
   readonly id: string;
   /** Random bytes that are kept with the messages, to sign and to mark with. */
   readonly secret: Uint8Array<ArrayBuffer>;
+  /** Sessions that were ended. */
+  readonly revoked: RevokedIds;
   /**
    * Opens the log of a room; the main room's name is empty. A log that is open is to be
    * disposed of before it is opened again. A room without messages leaves nothing behind.

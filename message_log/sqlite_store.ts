@@ -54,6 +54,7 @@ const STATEMENTS = {
 export class SqliteStore implements MessageStore, RoomTable {
   readonly secret: Uint8Array<ArrayBuffer>;
   readonly runs = new Set<number>();
+  readonly revoked = { has: () => false, add: async () => {} };
   readonly runBegan: number;
   readonly #database: SqliteDatabase;
   readonly #options: SqliteStoreOptions;

@@ -51,6 +51,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   readonly #hub: ReaderHub;
   readonly #replay: Replay;
   readonly #start: Start;
+  readonly #slot: Disposable | undefined;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #cursor: string | undefined;
   /** The page that it is getting in pieces, and how many bytes of it are sent. */
@@ -64,10 +65,12 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   #taken = -1;
   #idleHeartbeats = 0;
 
-  constructor(hub: ReaderHub, replay: Replay, start: Start) {
+  /** @param slot Disposed of once the stream is over. */
+  constructor(hub: ReaderHub, replay: Replay, start: Start, slot?: Disposable) {
     this.#hub = hub;
     this.#replay = replay;
     this.#start = start;
+    this.#slot = slot;
   }
 
   /** The id of the last message it was given; undefined until it has had its first page. */
@@ -91,7 +94,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
-    this.#isOver = true;
+    this.#finish();
     this.#hub.leave(this);
   }
 
@@ -139,14 +142,19 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     this.send(frame);
     // Deno cancels the stream at once if what it is sent meets a closed connection.
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#finish();
     this.#controller.close();
   }
 
   /** Breaks the stream off and drops what waits, which `end` would keep until it is read. */
   cut(): void {
-    this.#isOver = true;
+    this.#finish();
     this.#controller.error(new BrokenOffError("The reader takes nothing"));
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#slot?.[Symbol.dispose]();
   }
 
   async #sendWhenRead(reading: Promise<ReplayPage>): Promise<void> {
@@ -156,7 +164,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     } catch (error) {
       if (this.#isOver) return;
       if (error instanceof LogUnavailableError) return this.#hub.sendAway(this);
-      this.#isOver = true;
+      this.#finish();
       this.#hub.leave(this);
       throw error;
     }

@@ -23,10 +23,17 @@ const BEFORE_COUNT = 50;
  * before them are missing, `chat-gap` is their number, or `unknown`; if
  * older ones are kept, `link` says where.
  *
+ * @param slot Disposed of once the body has ended.
  * @throws {HttpError} 400 for a `since` or `before` that is malformed.
  * @throws {LogUnavailableError} If the log can't be read.
  */
-export async function sendHistory(visit: Visit, room: Room): Promise<Response> {
+export async function sendHistory(
+  visit: Visit,
+  room: Room,
+  slot?: Disposable,
+): Promise<Response> {
+  using held = new DisposableStack();
+  held.use(slot);
   const page = await room.log.read(readRange(visit));
   const headers = new Headers({
     "content-type": "application/json",
@@ -38,7 +45,7 @@ export async function sendHistory(visit: Visit, room: Room): Promise<Response> {
   if (oldest && page.hasOlder) headers.set("link", `<?before=${oldest.id}>; rel="prev"`);
   const body = visit.request.method === "HEAD"
     ? null
-    : new ReadableStream(new HistoryBody(page, room), { highWaterMark: 0 });
+    : new ReadableStream(new HistoryBody(page, room, held.move()), { highWaterMark: 0 });
   return new Response(body, { headers });
 }
 
@@ -62,14 +69,15 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   /** The id of the last message of the page that is being sent, and what is left of the page. */
   #cursor: string;
   #rest: Uint8Array;
-  /** Keeps the room open. */
-  readonly #use: Disposable;
+  /** Disposed of once the body has ended, in one way or another. */
+  readonly #held: DisposableStack;
   #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(firstPage: LogPage, room: Room) {
+  constructor(firstPage: LogPage, room: Room, held: DisposableStack) {
     this.#room = room;
-    this.#use = room.use();
+    this.#held = held;
+    held.use(room.use());
     this.#end = firstPage.end;
     this.#cursor = firstPage.cursor;
     const rows = toJson(this.#untilEnd(firstPage)).slice(",\n".length);
@@ -103,10 +111,9 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
     controller.close();
   }
 
-  /** Lets go of the room: the body has ended, in one way or another. */
   cancel(): void {
     this.#isOver = true;
-    this.#use[Symbol.dispose]();
+    this.#held[Symbol.dispose]();
     clearTimeout(this.#timer);
   }
 

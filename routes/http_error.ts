@@ -12,7 +12,7 @@ import {
 } from "../message_log/message_log.ts";
 import { RESERVED_NAMES } from "../chat_message.ts";
 import { isNavigation } from "./accept.ts";
-import { escapeHtml } from "./page.ts";
+import { escapeHtml } from "./html.ts";
 
 /** `Retry-After` when the log is unavailable. */
 const LOG_RETRY_S = 5;

@@ -4,7 +4,7 @@ import { STATUS_CODE } from "@std/http/status";
 import { isLoopback } from "../server.ts";
 import { isOwnHost } from "../visitor_guard/origin.ts";
 import { HttpError } from "./http_error.ts";
-import { escapeHtml } from "./page.ts";
+import { escapeHtml } from "./html.ts";
 import { roomAddress } from "./room_path.ts";
 import { MAX_URL_LENGTH, type Visit } from "./visit.ts";
 

@@ -30,6 +30,8 @@ import stream from "../static/stream.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
 import viewport from "../static/viewport.js" with { type: "text" };
 import views from "../static/views.js" with { type: "text" };
+import type { Role } from "../visitor_guard/session.ts";
+import { escapeHtml } from "./html.ts";
 
 const SCRIPTS = {
   attention,
@@ -168,20 +170,24 @@ export class RoomPages {
       .replace("  </head>", `${preloads.join("")}  </head>`);
   }
 
-  /** The page of a room. */
-  get(room: string): Promise<PageFile> {
-    const known = this.#pages.get(room) ?? this.#make(room);
-    this.#pages.delete(room);
-    this.#pages.set(room, known);
+  /** The page of a room, for somebody of that role. */
+  get(room: string, role?: Role): Promise<PageFile> {
+    const name = [role, room].join(" ");
+    const known = this.#pages.get(name) ?? this.#make(room, role);
+    this.#pages.delete(name);
+    this.#pages.set(name, known);
     for (const oldest of this.#pages.keys()) {
       if (this.#pages.size <= MAX_ROOM_PAGES) break;
-      if (oldest !== MAIN_ROOM) this.#pages.delete(oldest);
+      // That of the main room takes long to compress.
+      if (!oldest.endsWith(" ")) this.#pages.delete(oldest);
     }
     return known;
   }
 
-  async #make(room: string): Promise<PageFile> {
+  async #make(room: string, role?: Role): Promise<PageFile> {
+    const marks = (role ? "data-session " : "") + (role === "moderator" ? "data-moderator " : "");
     const text = this.#html
+      .replace("<html ", `<html ${marks}`)
       .replace("<title>Simple Chat<", () => `<title>${escapeHtml(titleOf(room, this.#title))}<`)
       .replace("<h1>Simple Chat<", () => `<h1>${escapeHtml(room || this.#title)}<`)
       // Relative to the page's address, which is that of the room.
@@ -242,11 +248,4 @@ async function compress(
   if (coding === "gzip") gzip(text, settle);
   else brotliCompress(text, { params: { [constants.BROTLI_PARAM_QUALITY]: quality } }, settle);
   return new Uint8Array(await promise);
-}
-
-const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-
-/** Text as it may stand in HTML, also in a quoted attribute. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => ENTITIES[character]);
 }

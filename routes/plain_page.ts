@@ -10,7 +10,7 @@ import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/messag
 import { nextTurn } from "../reader/piece.ts";
 import { splitLinks } from "../static/message.js";
 import { readRange } from "./history.ts";
-import { escapeHtml } from "./page.ts";
+import { escapeHtml, toDocument } from "./html.ts";
 import type { Visit } from "./visit.ts";
 
 /** Messages on a page. */
@@ -51,15 +51,25 @@ export async function sendPlainPage(
     ? link({ html: view, before: oldest.id, nickname }, "Older messages")
     : "";
   const newest = before === undefined ? "" : link({ html: "", nickname }, "Newest messages");
-  return toResponse(
-    { title, base, refreshes: isReading && before === undefined },
-    `${isReading ? writeButton(nickname) : form(nickname)}
+  const refreshes = isReading && before === undefined;
+  const html = toDocument({
+    title,
+    base,
+    head: refreshes ? `<meta http-equiv="refresh" content="${REFRESH_S}">` : "",
+    main: `${isReading ? writeButton(nickname) : form(nickname)}
       <section role="log" aria-label="Conversation" tabindex="0">
         ${newest}
         <ol class="transcript">${items}</ol>
         ${oldest ? older : '<p class="empty">No messages here yet.</p>'}
       </section>`,
-  );
+  });
+  return new Response(html, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "cache-control": "private, no-cache",
+      vary: "accept",
+    },
+  });
 }
 
 /** A whole range, without what is missing in it and before that. */
@@ -82,40 +92,6 @@ async function readToEnd(
 /** Where whoever has posted from a plain page can read the message; undefined if it was another page. */
 export function plainPageAfter({ url }: Request, { nickname }: Post): string | undefined {
   if (new URL(url).searchParams.has("html")) return address({ html: "", nickname });
-}
-
-function toResponse(
-  { title, base, refreshes }: { title: string; base: string; refreshes: boolean },
-  main: string,
-): Response {
-  const html = `<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    ${refreshes ? `<meta http-equiv="refresh" content="${REFRESH_S}">` : ""}
-    <title>${escapeHtml(title)}</title>
-    <link rel="icon" href="${base}icon.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="${base}chat.css">
-  </head>
-  <body>
-    <header>
-      <h1>${escapeHtml(title)}</h1>
-    </header>
-    <main>
-      ${main}
-    </main>
-  </body>
-</html>
-`;
-  return new Response(html, {
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "cache-control": "private, no-cache",
-      vary: "accept",
-    },
-  });
 }
 
 /** Where one can write: a form that asks for the page to write on. */

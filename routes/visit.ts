@@ -1,6 +1,7 @@
 /** A request, with what every route wants to know of it, found out once. */
 
 import { STATUS_CODE } from "@std/http/status";
+import type { Role } from "../visitor_guard/session.ts";
 import { HttpError } from "./http_error.ts";
 
 /** Longest address of a request. All ours are short, and thousands of parameters take long to read. */
@@ -15,6 +16,10 @@ export interface Visit {
   readonly url: URL;
   /** The visitor's IP address; `unknown` where the request came through no connection. */
   readonly address: string;
+  /** The visitor sees HTTPS. */
+  readonly isSecure: boolean;
+  /** What the visitor has shown to be; undefined for one who has shown nothing. */
+  readonly role?: Role;
 }
 
 /**
@@ -23,7 +28,10 @@ export interface Visit {
  * @throws {HttpError} 400 for a request whose address can't be parsed, 414 for one
  * whose address is too long.
  */
-export function toVisit(request: Request, address = "unknown"): Visit {
+export function toVisit(
+  request: Request,
+  { address = "unknown", isSecure = false }: Partial<Pick<Visit, "address" | "isSecure">> = {},
+): Visit {
   const { length } = request.url;
   if (length > MAX_URL_LENGTH) {
     throw new HttpError(
@@ -32,7 +40,7 @@ export function toVisit(request: Request, address = "unknown"): Visit {
     );
   }
   const url = HOST.test(request.headers.get("host") ?? "") ? URL.parse(request.url) : null;
-  if (url) return { request, url, address };
+  if (url) return { request, url, address, isSecure };
   throw new HttpError(
     STATUS_CODE.BadRequest,
     "The address of the request can't be parsed; check its Host header and its path.",

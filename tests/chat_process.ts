@@ -10,6 +10,12 @@ export const COMMAND: readonly string[] = deno.tasks.start.command.split(" ").ma
     : part.replace(/[\w./]+\.(?:ts|lock)$/, (file) => join(import.meta.dirname!, "..", file))
 );
 
+/** Flags that let tests post and read as fast as they can. */
+export const NO_LIMITS: readonly string[] = [
+  ...["--rate-limit", "0"],
+  ...["--max-readers", "0", "--max-readers-per-address", "0"],
+];
+
 /** How a process ended and what it printed. */
 export interface Ended {
   readonly code: number;
@@ -58,9 +64,12 @@ export class ChatProcess implements AsyncDisposable {
     }));
   }
 
-  /** Starts the program, with its log in memory unless told otherwise, and waits for its first line. */
+  /**
+   * Starts the program, with its log in memory and without limits unless told otherwise, and waits for its
+   * first line.
+   */
   static async start(args: string[] = [], options?: ProcessOptions): Promise<ChatProcess> {
-    const flags = ["--port", "0", "--message-log", "memory:", ...args];
+    const flags = ["--port", "0", "--message-log", "memory:", ...NO_LIMITS, ...args];
     const process = command(flags, options).spawn();
     const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
     let line = "";

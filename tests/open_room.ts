@@ -5,25 +5,28 @@ import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
 import { openMessageStore } from "../message_log/open.ts";
 import { Rooms } from "../room.ts";
+import { Guard } from "../visitor_guard/guard.ts";
+import { NO_LIMITS } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
 import { RecordedTerminal } from "./recorded_terminal.ts";
 
 /** Where requests are sent. */
 export const ORIGIN = "http://localhost:4567";
 
-/** A chat of its own for a test, with the flags given. */
+/** A chat of its own for a test, with the flags given; without limits unless they set some. */
 export async function openRoom(...flags: string[]) {
   return await openChat(flags, ["192.168.1.20"]);
 }
 
 /** A chat of its own for a test, which others reach at those hosts. */
 export async function openChat(flags: string[], hosts: readonly string[]) {
-  const config = parseConfig(flags, () => undefined);
+  const config = parseConfig([...NO_LIMITS, ...flags], () => undefined);
   const store = await openMessageStore("memory:", config);
   const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000 });
   const { room } = await rooms.enter("");
   const terminal = new RecordedTerminal();
-  const handler = await createHandler({ rooms, store, config, terminal, hosts });
+  const guard = new Guard({ config, holdMs: 0, warn: (line) => terminal.refused(line) });
+  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
     store,
@@ -38,6 +41,7 @@ export async function openChat(flags: string[], hosts: readonly string[]) {
     read: async (path = "/chat", headers: HeadersInit = {}) =>
       new EventReader(await ask(path, { headers })),
     async [Symbol.asyncDispose]() {
+      guard[Symbol.dispose]();
       await rooms[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },

@@ -7,6 +7,8 @@ import { createHandler } from "../main.ts";
 import { openMessageStore } from "../message_log/open.ts";
 import { Rooms } from "../room.ts";
 import { Server } from "../server.ts";
+import { Guard } from "../visitor_guard/guard.ts";
+import { NO_LIMITS } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
 import { RecordedTerminal } from "./recorded_terminal.ts";
 import { until } from "./until.ts";
@@ -16,15 +18,16 @@ const ignore = state !== "granted";
 
 /** A chat that listens on a free port of this machine. */
 async function listen() {
-  const config = parseConfig([], () => undefined);
+  const config = parseConfig(NO_LIMITS, () => undefined);
   const store = await openMessageStore("memory:", config);
   const rooms = new Rooms(store, { heartbeatMs: 60_000 });
   const { room: { hub } } = await rooms.enter("");
   const terminal = new RecordedTerminal();
+  const guard = new Guard({ config, warn: (line) => terminal.refused(line) });
   // Whatever the server can't cope with.
   const errors: unknown[] = [];
   const server = new Server(
-    await createHandler({ rooms, store, config, terminal, hosts: ["192.168.1.20"] }),
+    await createHandler({ rooms, store, config, guard, terminal, hosts: ["192.168.1.20"] }),
     {
       hostname: "127.0.0.1",
       port: 0,
@@ -51,6 +54,7 @@ async function listen() {
     async [Symbol.asyncDispose]() {
       const finished = server.shutdown();
       rooms.close();
+      guard[Symbol.dispose]();
       await finished;
       await rooms[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();

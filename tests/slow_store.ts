@@ -13,6 +13,7 @@ export function slowly(
   return {
     id: store.id,
     secret: store.secret,
+    revoked: store.revoked,
     async openLog(room) {
       await moment("open", room);
       return slowToClose(await store.openLog(room), () => moment("close", room));

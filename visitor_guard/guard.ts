@@ -9,21 +9,27 @@ import { STREAM_HEADERS } from "../routes/headers.ts";
 import { excerpt, HttpError } from "../routes/http_error.ts";
 import { addressKey, visitorAddress } from "./address.ts";
 import { OwnHosts } from "./host.ts";
+import { PostLimit } from "./post_limit.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { Refusals } from "./refusals.ts";
 import { type Full, Slots } from "./slots.ts";
 
-/** This part of what is let in each minute is let in at once. */
-const BURST_PART = 5 / 6;
-/** Posts of all addresses together. */
-const ALL_POSTS = { perMinute: 50 * 60, burst: 1000 };
+/** Wrong passwords of one address. */
+const TRIES = { perMinute: 10, burst: 100 };
 /** Bodies and histories that are on their way. */
 const IN_FLIGHT = { perKey: 64, total: 256 };
-/** A post costs one token, and one more for each of so many bytes of its body. */
-const TOKEN_BYTES = 1000;
+/** Whoever is over a rate limit is told so after this: who asks again at once gains nothing. */
+const HOLD_MS = 1000;
+/** With more than this held, others are told at once. */
+const MAX_HELD = 1000;
 /** An EventSource that is refused comes back after this. */
 const STREAM_RETRY_MS = 60_000;
 const BUSY_RETRY_S = 1;
+/** Which setting each limit of streams is. */
+const STREAM_SETTINGS: Record<Full, string> = {
+  perKey: "--max-readers-per-address",
+  total: "--max-readers",
+};
 
 /** Options for {@linkcode Guard}. */
 export interface GuardOptions {
@@ -33,6 +39,10 @@ export interface GuardOptions {
   >;
   /** The machine's name, if the system tells it. */
   readonly machineName?: string;
+  /** How long a refusal over a rate limit is held back. @default {1000} */
+  readonly holdMs?: number;
+  /** The clock of the rate limits, in milliseconds that never go back. @default {performance.now} */
+  readonly now?: () => number;
   /** Called with a line to print. */
   warn(line: string): void;
 }
@@ -43,23 +53,26 @@ export class Guard implements Disposable {
   readonly #hosts: OwnHosts;
   readonly #warn: (line: string) => void;
   readonly #refusals: Refusals;
-  /** Without a rate limit there is none for all either. */
-  readonly #posts: RateLimit | undefined;
-  readonly #allPosts = new RateLimit(ALL_POSTS);
+  readonly #holdMs: number;
+  readonly #posts: PostLimit | undefined;
+  readonly #tries: RateLimit;
   readonly #streams: Slots;
   readonly #bodies = new Slots(IN_FLIGHT);
   readonly #histories = new Slots(IN_FLIGHT);
+  /** Refusals that are held back, each with what ends that. */
+  readonly #held = new Set<() => void>();
   #hasWarnedOfProxy = false;
+  #isClosed = false;
 
-  constructor({ config, machineName, warn }: GuardOptions) {
+  constructor({ config, machineName, holdMs = HOLD_MS, now, warn }: GuardOptions) {
     const { rateLimit, maxReaders, maxReadersPerAddress } = config;
     this.#config = config;
     this.#hosts = new OwnHosts({ ...config, machineName });
     this.#warn = warn;
     this.#refusals = new Refusals(warn);
-    this.#posts = rateLimit === 0
-      ? undefined
-      : new RateLimit({ perMinute: rateLimit, burst: Math.ceil(rateLimit * BURST_PART) });
+    this.#holdMs = holdMs;
+    this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
+    this.#tries = new RateLimit({ ...TRIES, now });
     this.#streams = new Slots({ perKey: maxReadersPerAddress, total: maxReaders });
   }
 
@@ -67,69 +80,80 @@ export class Guard implements Disposable {
   addressOf({ headers }: Request, peer: string): string {
     const forwarded = headers.get("x-forwarded-for");
     if (forwarded === null) return peer;
-    const address = visitorAddress(peer, forwarded, this.#config.trustProxy);
-    if (address === peer && !this.#hasWarnedOfProxy) {
-      this.#hasWarnedOfProxy = true;
-      this.#warn(
-        `A proxy at ${peer} passes requests on. All visitors behind it count as one; ` +
-          `--trust-proxy ${peer} tells them apart.`,
-      );
-    }
-    return address;
+    if (!this.#isTrusted(peer)) this.#warnOfProxy(peer);
+    return visitorAddress(peer, forwarded, this.#config.trustProxy);
+  }
+
+  /** Whether what the visitor sees is HTTPS, here or at a trusted proxy. */
+  isSecure({ url, headers }: Request, peer: string): boolean {
+    return url.startsWith("https:") ||
+      (this.#isTrusted(peer) && lastOf(headers.get("x-forwarded-proto")) === "https");
   }
 
   /**
-   * Checks the name that a request was sent to.
+   * Checks the name that a request was sent to; behind a trusted proxy, that which the proxy was asked
+   * for.
    *
    * @throws {HttpError} 421 for one that is not ours.
    */
-  checkHost({ headers }: Request): void {
-    const host = headers.get("host") ?? "";
-    if (host === "" || this.#hosts.has(host)) return;
+  checkHost({ url, headers }: Request, peer: string): void {
+    const forwarded = this.#isTrusted(peer) ? lastOf(headers.get("x-forwarded-host")) : "";
+    // Over HTTP/2 it is in the address.
+    const host = forwarded || (headers.get("host") ?? URL.parse(url)?.host ?? "");
+    if (this.#hosts.has(host)) return;
     throw new HttpError(
       STATUS_CODE.MisdirectedRequest,
-      `This server does not go by the name "${excerpt(host)}"; use its own, or start it with ` +
-        "--allow-host and that name.",
+      `This server does not go by the name "${excerpt(host)}"; use one that it has, or start it ` +
+        "with --allow-host and that name.",
     );
   }
 
   /**
-   * Lets a post in whose body has not been read, until it is disposed of.
+   * Lets a body be read, until it is disposed of.
+   *
+   * @throws {HttpError} 503 for one too many at once.
+   */
+  enterBody(address: string): Disposable {
+    return this.#enter(this.#bodies, address, "bodies of requests");
+  }
+
+  /**
+   * Lets a message in whose body has not been read, until it is disposed of.
    *
    * @throws {HttpError} 429 with `Retry-After` for one too many, 503 for too many at once.
    */
-  enterPost(address: string): Disposable & { charge(bytes: number): void } {
+  async enterPost(address: string): Promise<Disposable> {
+    const slot = this.enterBody(address);
+    const waitMs = this.#posts?.take(addressKey(address)) ?? 0;
+    if (waitMs === 0) return slot;
+    slot[Symbol.dispose]();
+    throw await this.#tooMany(address, waitMs, "messages", "--rate-limit");
+  }
+
+  /** Takes what the length of a message costs that was let in. */
+  chargePost(address: string, bytes: number): void {
+    this.#posts?.charge(addressKey(address), bytes);
+  }
+
+  /**
+   * Lets somebody try a password; once it is known to be right, the try is given back.
+   *
+   * @throws {HttpError} 429 with `Retry-After` for one too many.
+   */
+  async enterTry(address: string): Promise<{ giveBack(): void }> {
     const key = addressKey(address);
-    const slot = this.#bodies.take(key);
-    if (typeof slot === "string") throw this.#busy(address, "posts");
-    // What one address may not do takes nothing from the others.
-    const waitMs = this.#posts && (this.#posts.take(key) || this.#allPosts.take(""));
-    if (waitMs) {
-      slot[Symbol.dispose]();
-      this.#refusals.add(address, "--rate-limit");
-      const seconds = Math.ceil(waitMs / 1000);
-      throw new HttpError(
-        STATUS_CODE.TooManyRequests,
-        `Too many messages came from this address; try again in ${seconds} s. ` +
-          "To let more in, start the server with a greater --rate-limit.",
-        { headers: { "retry-after": String(seconds) } },
-      );
-    }
-    return {
-      charge: (bytes) => this.#posts?.charge(key, Math.floor(bytes / TOKEN_BYTES)),
-      [Symbol.dispose]: () => slot[Symbol.dispose](),
-    };
+    const waitMs = this.#tries.take(key);
+    if (waitMs > 0) throw await this.#tooMany(address, waitMs, "wrong passwords");
+    return { giveBack: () => this.#tries.charge(key, -1) };
   }
 
   /**
    * Lets a history be read, until it is disposed of.
    *
-   * @throws {HttpError} 503 for one too many.
+   * @throws {HttpError} 503 for one too many at once.
    */
   enterHistory(address: string): Disposable {
-    const slot = this.#histories.take(addressKey(address));
-    if (typeof slot === "string") throw this.#busy(address, "histories");
-    return slot;
+    return this.#enter(this.#histories, address, "histories");
   }
 
   /**
@@ -141,9 +165,9 @@ export class Guard implements Disposable {
   enterStream({ headers }: Request, address: string): Disposable | Response {
     const slot = this.#streams.take(addressKey(address));
     if (typeof slot !== "string") return slot;
-    const setting = SETTINGS[slot];
+    const setting = STREAM_SETTINGS[slot];
     this.#refusals.add(address, setting);
-    if (headers.get("accept") === "text/event-stream") {
+    if (headers.get("accept") === STREAM_TYPE) {
       return new Response(`retry: ${STREAM_RETRY_MS}\n\n`, { headers: STREAM_HEADERS });
     }
     throw new HttpError(
@@ -154,22 +178,76 @@ export class Guard implements Disposable {
     );
   }
 
+  /** Holds nothing back any longer. */
+  close(): void {
+    this.#isClosed = true;
+    for (const release of this.#held) release();
+  }
+
   [Symbol.dispose](): void {
+    this.close();
     this.#refusals[Symbol.dispose]();
   }
 
-  #busy(address: string, what: string): HttpError {
+  #isTrusted(peer: string): boolean {
+    return this.#config.trustProxy.some((range) => range.has(peer));
+  }
+
+  #warnOfProxy(peer: string): void {
+    if (this.#hasWarnedOfProxy) return;
+    this.#hasWarnedOfProxy = true;
+    this.#warn(
+      `A proxy at ${peer} passes requests on: all visitors that come through it count as one. ` +
+        `--trust-proxy ${peer} tells them apart.`,
+    );
+  }
+
+  #enter(slots: Slots, address: string, what: string): Disposable {
+    const slot = slots.take(addressKey(address));
+    if (typeof slot !== "string") return slot;
     this.#refusals.add(address, `${what} at once`);
-    return new HttpError(
+    throw new HttpError(
       STATUS_CODE.ServiceUnavailable,
       `Too many ${what} are on their way; try again in a second.`,
       { headers: { "retry-after": String(BUSY_RETRY_S) } },
     );
   }
+
+  async #tooMany(
+    address: string,
+    waitMs: number,
+    what: string,
+    setting?: string,
+  ): Promise<HttpError> {
+    this.#refusals.add(address, setting ?? what);
+    const until = performance.now() + waitMs;
+    await this.#hold();
+    const seconds = Math.max(1, Math.ceil((until - performance.now()) / 1000));
+    return new HttpError(
+      STATUS_CODE.TooManyRequests,
+      `Too many ${what} came from this address; try again in ${seconds} s.` +
+        (setting ? ` To let more in, start the server with a greater ${setting}.` : ""),
+      { headers: { "retry-after": String(seconds) } },
+    );
+  }
+
+  #hold(): Promise<void> {
+    if (this.#isClosed || this.#held.size >= MAX_HELD) return Promise.resolve();
+    return new Promise((resolve) => {
+      const release = () => {
+        clearTimeout(timer);
+        this.#held.delete(release);
+        resolve();
+      };
+      const timer = setTimeout(release, this.#holdMs);
+      this.#held.add(release);
+    });
+  }
 }
 
-/** Which setting each limit is. */
-const SETTINGS: Record<Full, string> = {
-  perKey: "--max-readers-per-address",
-  total: "--max-readers",
-};
+const STREAM_TYPE = "text/event-stream";
+
+/** The last item of a header, which the nearest proxy has written. */
+function lastOf(header: string | null): string {
+  return (header ?? "").split(",").at(-1)!.trim();
+}

@@ -6,6 +6,7 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
+import type { RevokedIds } from "../message_log/message_log.ts";
 
 const COOKIE = "chat-session";
 /** An id, its time of issue and their signature. */
@@ -21,12 +22,6 @@ const ENCODER = new TextEncoder();
 
 /** What a password makes of those who know it. */
 export type Role = "member" | "moderator";
-
-/** Ids of sessions that were ended, each until its cookie would have run out, in seconds since 1970. */
-export interface RevokedIds {
-  has(id: string): boolean;
-  add(id: string, untilS: number): Promise<void>;
-}
 
 /** Options for {@linkcode Sessions}. */
 export interface SessionsOptions {

@@ -4,6 +4,8 @@
  * mark on each message, which tells two people of one name apart and names nobody.
  */
 
+import { addressKey } from "./address.ts";
+
 const COOKIE = "chat-visitor";
 /** An id, its time of issue and their signature. */
 const VALUES = new RegExp(
@@ -19,8 +21,20 @@ const ID_BYTES = 16;
 const SIGNATURE_BYTES = 16;
 /** Six bytes are eight characters of base64: one in 16 million pairs of visitors shares a mark. */
 const MARK_BYTES = 6;
+/** Two networks of 10,000 share theirs once in billions of rooms. */
+const ADDRESS_BYTES = 9;
 /** Signatures and marks that were made are remembered up to this number. */
 const MAX_KNOWN = 10_000;
+
+/** A visitor, as the moderation of a room sees one. */
+export interface VisitorTraits {
+  /** What the visitor's messages in the room are marked with: 8 characters of base64url. */
+  readonly mark: string;
+  /** Stands for the visitor's address, which it does not give away. */
+  readonly address: string;
+  /** When the visitor got the cookie, in milliseconds since 1970; undefined for one who has none. */
+  readonly cookieIssuedMs: number | undefined;
+}
 
 /** The visitors of one chat, by a secret that is kept with its messages. */
 export class Visitors {
@@ -35,24 +49,32 @@ export class Visitors {
   }
 
   /** The `Set-Cookie` that makes a browser a visitor; undefined if it is one. */
-  async greet(request: Request): Promise<string | undefined> {
+  async greet(request: Request, isSecure: boolean): Promise<string | undefined> {
     if (await this.#readCookie(request) !== undefined) return undefined;
     const id = toText(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
     const issued = Math.floor(Date.now() / 1000).toString(36);
     const signed = `${id}.${issued}`;
-    const value = `${signed}.${await this.#signCookie(signed)}`;
-    // Without a path it is that of the page, whatever path a proxy has put the chat under.
-    return `${COOKIE}=${value}; Max-Age=${MAX_AGE_S}; HttpOnly; SameSite=Lax`;
+    return toCookie(`${signed}.${await this.#signCookie(signed)}`, MAX_AGE_S, isSecure);
   }
 
-  /** What a visitor's messages in a room are marked with: 8 characters of base64url. */
-  async markOf(request: Request, address: string, room: string): Promise<string> {
-    const visitor = await this.#readCookie(request) ?? `address ${address}`;
-    const mark = await this.#sign(`mark\n${room}\n${visitor}`);
-    return toText(mark.subarray(0, MARK_BYTES));
+  /** The `Set-Cookie` that makes a browser nobody. */
+  forget(isSecure: boolean): string {
+    return toCookie("", 0, isSecure);
   }
 
-  /** The id in a cookie that we have signed. */
+  /** Who a request to a room is from. */
+  async identify(request: Request, address: string, room: string): Promise<VisitorTraits> {
+    const cookie = await this.#readCookie(request);
+    const mark = await this.#sign(`mark\n${room}\n${cookie ?? `address ${address}`}`);
+    const network = await this.#sign(`network\n${addressKey(address)}`);
+    return {
+      mark: toText(mark.subarray(0, MARK_BYTES)),
+      address: toText(network.subarray(0, ADDRESS_BYTES)),
+      cookieIssuedMs: cookie === undefined ? undefined : parseInt(cookie.split(".")[1], 36) * 1000,
+    };
+  }
+
+  /** What is signed in a cookie of ours: the visitor's id, and when it was given. */
   async #readCookie({ headers }: Request): Promise<string | undefined> {
     const cookies = headers.get("cookie")?.matchAll(VALUES).take(MAX_COOKIES) ?? [];
     for (const [, signed, signature] of cookies) {
@@ -80,6 +102,12 @@ export class Visitors {
     this.#known.set(text, bytes);
     return bytes;
   }
+}
+
+/** Without a path it is that of the page, whatever path a proxy has put the chat under. */
+function toCookie(value: string, maxAgeS: number, isSecure: boolean): string {
+  const attributes = `Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${isSecure ? "; Secure" : ""}`;
+  return `${COOKIE}=${value}; ${attributes}`;
 }
 
 function toText(bytes: Uint8Array): string {

@@ -8,7 +8,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { end, residentKib } from "../../bench/server.ts";
-import { ChatProcess, COMMAND } from "../chat_process.ts";
+import { ChatProcess, COMMAND, NO_LIMITS } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 
 const CHURN_SECONDS = Number(Deno.env.get("CHURN_SECONDS") ?? 10);
@@ -157,7 +157,7 @@ Deno.test("a reader whose network is gone is found by the heartbeat and released
   assert(await hosts.create());
   const server = hosts.run(
     ...[running, hosts.server, ...COMMAND, "--port", "4567", "--hostname", "0.0.0.0"],
-    ...["--message-log", "memory:", "--heartbeat", "1"],
+    ...["--message-log", "memory:", "--heartbeat", "1", ...NO_LIMITS],
   );
   const greeting = server.getReader();
   await greeting.read();

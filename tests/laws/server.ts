@@ -29,6 +29,10 @@ class WatchedStore implements MessageStore {
     return this.#store.secret;
   }
 
+  get revoked(): MessageStore["revoked"] {
+    return this.#store.revoked;
+  }
+
   /** A log takes a turn to open and to close: others come meanwhile. */
   async openLog(room: string): Promise<MessageLog> {
     assert(!this.used.has(room), `the room "${room}" is opened twice`);
