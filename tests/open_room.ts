@@ -36,6 +36,9 @@ export async function openChat(flags: string[], hosts: readonly string[]) {
     terminal,
     handler,
     ask,
+    /** Asks from an address. */
+    askFrom: (address: string, path: string, init?: RequestInit) =>
+      handler(new Request(ORIGIN + path, init), infoOf(address)),
     post: (body: BodyInit, headers: HeadersInit = {}) =>
       ask("/chat", { method: "POST", body, headers }),
     read: async (path = "/chat", headers: HeadersInit = {}) =>
@@ -46,6 +49,12 @@ export async function openChat(flags: string[], hosts: readonly string[]) {
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What a server tells of a request from an address. */
+function infoOf(hostname: string): Deno.ServeHandlerInfo<Deno.NetAddr> {
+  const remoteAddr = { transport: "tcp" as const, hostname, port: 1 };
+  return { remoteAddr, completed: Promise.resolve() };
 }
 
 /** A form with these fields. */

@@ -1,0 +1,230 @@
+/** Signing in and out, and what is kept from those who have not. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertProblem, form, openRoom } from "../tests/open_room.ts";
+
+const PASSWORD = "correct horse";
+const MODERATOR = "battery staple";
+const FLAGS = ["--password", PASSWORD];
+/** What a browser sends with a navigation. */
+const NAVIGATION = { "sec-fetch-mode": "navigate", "accept-language": "en" };
+/** What it sends with a page's fetch. */
+const FETCH = { "sec-fetch-mode": "cors", "accept-language": "en" };
+
+type Chat = Awaited<ReturnType<typeof openRoom>>;
+
+function signIn(chat: Chat, fields: Record<string, string>, headers: HeadersInit = {}) {
+  return chat.ask("/session", { method: "POST", body: form(fields), headers });
+}
+
+/** The cookie that a password is answered with. */
+async function cookieFor(chat: Chat, password: string): Promise<string> {
+  const response = await signIn(chat, { password });
+  assertEquals(response.status, 204);
+  return cookieOf(response);
+}
+
+function cookieOf(response: Response): string {
+  return response.headers.get("set-cookie")!.split(";", 1)[0];
+}
+
+async function statusOf(response: Response | Promise<Response>): Promise<number> {
+  const { status, body } = await response;
+  await body?.cancel();
+  return status;
+}
+
+function basic(password: string): Record<string, string> {
+  return { authorization: `Basic ${new TextEncoder().encode(`:${password}`).toBase64()}` };
+}
+
+Deno.test("with a password everything is kept from those who do not know it", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const paths = ["/", "/chat", "/chat.js", "/page.js", "/manifest.webmanifest", "/invite.svg"];
+  for (const path of [...paths, "/biology", "/biology/chat", "/rooms", "/moderation", "/nowhere"]) {
+    await assertProblem(await chat.ask(path), 401);
+    await assertProblem(await chat.ask(path, { headers: FETCH }), 401);
+  }
+  await assertProblem(await chat.post(form({ message: "hi" })), 401);
+  assertEquals((await chat.log.read({ latest: 10 })).entries, []);
+  for (const path of ["/session", "/chat.css", "/icon.svg", "/livez"]) {
+    assertEquals(await statusOf(chat.ask(path)), 200, path);
+  }
+  assertEquals(await statusOf(chat.ask("/chat", { method: "OPTIONS" })), 204);
+});
+
+Deno.test("a program is told of Basic, a browser is not, lest it ask by itself", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const refused = await chat.ask("/chat");
+  assertEquals(refused.headers.get("www-authenticate"), 'Basic realm="chat", charset="UTF-8"');
+  assertStringIncludes(await assertProblem(refused, 401), "curl -u :PASSWORD");
+  for (const headers of [FETCH, NAVIGATION, { "accept-language": "en" }]) {
+    const response = await chat.ask("/chat", { headers });
+    assertEquals(response.headers.get("www-authenticate"), null);
+    await response.body?.cancel();
+  }
+  assertEquals(await statusOf(chat.post(form({ message: "hi" }), basic(PASSWORD))), 201);
+  assertEquals(await statusOf(chat.ask("/chat", { headers: basic(PASSWORD) })), 200);
+  const wrong = await chat.ask("/chat", { headers: basic("wrong password") });
+  assertMatch(wrong.headers.get("www-authenticate")!, /^Basic /);
+  await assertProblem(wrong, 401);
+});
+
+Deno.test("people are shown the sign-in page wherever they come, and then go on there", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const cases: [path: string, action: string, to: string, location: string][] = [
+    ["/", "session", "/", "./"],
+    ["/biology", "session", "/biology", "./biology"],
+    [
+      "/biology/chat?html&nickname=a%26b",
+      "../session",
+      "/biology/chat?html&amp;nickname=a%26b",
+      "",
+    ],
+  ];
+  for (const [path, action, to, location] of cases) {
+    const response = await chat.ask(path, { headers: NAVIGATION });
+    assertEquals(response.status, 401);
+    assertEquals(response.headers.get("content-type"), "text/html; charset=utf-8");
+    assertEquals(response.headers.get("cache-control"), "no-store");
+    const html = await response.text();
+    assertStringIncludes(html, `action="${action}"`);
+    assertStringIncludes(html, `name="to" value="${to}"`);
+    assert(!html.includes("http-equiv"));
+    const page = await signIn(chat, { password: PASSWORD, to: path }, NAVIGATION);
+    assertEquals(page.status, 303);
+    assertEquals(page.headers.get("location"), location || `.${path}`);
+    const headers = { ...NAVIGATION, cookie: cookieOf(page) };
+    assertEquals(await statusOf(chat.ask(path, { headers })), 200);
+  }
+});
+
+Deno.test("nobody is led to another site after signing in", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const foreign = [
+    "//evil.example",
+    "https://evil.example/",
+    "/\\evil.example",
+    "javascript:alert()",
+  ];
+  for (const to of [...foreign, "http://[", "\\\\evil.example", "http:evil.example"]) {
+    const response = await signIn(chat, { password: PASSWORD, to }, NAVIGATION);
+    const location = response.headers.get("location")!;
+    assertEquals(new URL(location, "http://chat.test/a/session").origin, "http://chat.test", to);
+    assertMatch(location, /^\.(\/|$)/);
+  }
+});
+
+Deno.test("a link on another site's page leads in all the same", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const headers = { ...NAVIGATION, "sec-fetch-site": "cross-site", "sec-fetch-dest": "document" };
+  const response = await chat.ask("/biology", { headers });
+  assertEquals(response.status, 401);
+  // Our own page asks again, and then the browser sends its cookie.
+  assertStringIncludes(await response.text(), '<meta http-equiv="refresh" content="0">');
+});
+
+Deno.test("a wrong password is told to people on the page, to programs as a problem", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const page = await signIn(chat, { password: "wrong", to: "/biology?x" }, NAVIGATION);
+  assertEquals(page.status, 401);
+  assertEquals(page.headers.get("set-cookie"), null);
+  const html = await page.text();
+  assertStringIncludes(html, "That is not the password.");
+  assertStringIncludes(html, 'value="/biology?x"');
+  await assertProblem(await signIn(chat, { password: "wrong" }), 401);
+  await assertProblem(await signIn(chat, {}), 422, "password");
+  const evil = { origin: "https://evil.example" };
+  await assertProblem(await signIn(chat, { password: PASSWORD }, evil), 403);
+});
+
+Deno.test("a moderator's password passes as everybody's, and the page knows who is who", async () => {
+  await using chat = await openRoom(...FLAGS, "--moderator-password", MODERATOR);
+  const cases: [password: string, marks: string][] = [
+    [PASSWORD, "<html data-session lang="],
+    [MODERATOR, "<html data-session data-moderator lang="],
+  ];
+  for (const [password, marks] of cases) {
+    const cookie = await cookieFor(chat, password);
+    for (const path of ["/", "/biology"]) {
+      const page = await chat.ask(path, { headers: { ...NAVIGATION, cookie } });
+      assertStringIncludes(await page.text(), marks);
+    }
+    assertEquals(await statusOf(chat.ask("/chat", { headers: basic(password) })), 200);
+  }
+  await using open = await openRoom("--moderator-password", MODERATOR);
+  assertStringIncludes(await (await open.ask("/")).text(), "<html lang=");
+  const session = await (await open.ask("/session", { headers: NAVIGATION })).text();
+  assertStringIncludes(session, "Moderator's password");
+  assertStringIncludes(session, "Back to the chat");
+});
+
+Deno.test("signing out ends the session and its copies, by DELETE or a form", async () => {
+  await using chat = await openRoom(...FLAGS);
+  for (const isForm of [false, true]) {
+    const cookie = await cookieFor(chat, PASSWORD);
+    const shown = await (await chat.ask("/session", { headers: { ...NAVIGATION, cookie } })).text();
+    assertStringIncludes(shown, "Sign out");
+    const response = isForm
+      ? await signIn(chat, { leave: "1" }, { ...NAVIGATION, cookie })
+      : await chat.ask("/session", { method: "DELETE", headers: { cookie } });
+    assertEquals(response.status, isForm ? 303 : 204);
+    assertMatch(response.headers.get("set-cookie")!, /^chat-session=; Path=\/; Max-Age=0;/);
+    assertEquals(await statusOf(chat.ask("/", { headers: { cookie } })), 401);
+  }
+});
+
+Deno.test("forgetting makes a browser nobody, and signs it out", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const cookie = await cookieFor(chat, PASSWORD);
+  const response = await signIn(chat, { forget: "1" }, { cookie });
+  assertEquals(response.status, 204);
+  assertEquals(response.headers.getSetCookie().map((each) => each.split(/; (?=Max)/)[0]), [
+    "chat-session=; Path=/",
+    "chat-visitor=",
+  ]);
+  assertEquals(await statusOf(chat.ask("/", { headers: { cookie } })), 401);
+  // Where there is no password, too.
+  await using open = await openRoom();
+  assertEquals(await statusOf(signIn(open, { forget: "1" })), 204);
+  await assertProblem(await open.ask("/session"), 404);
+  await assertProblem(await signIn(open, { password: PASSWORD }), 404);
+});
+
+Deno.test("wrong passwords are 100 at once, and lock nobody out who is in", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const cookie = await cookieFor(chat, PASSWORD);
+  for (let n = 0; n < 50; n++) {
+    assertEquals(await statusOf(signIn(chat, { password: "wrong" })), 401);
+    assertEquals(await statusOf(chat.ask("/chat", { headers: basic("wrong") })), 401);
+  }
+  const refused = await signIn(chat, { password: PASSWORD });
+  assertEquals(refused.headers.get("retry-after"), "6");
+  await assertProblem(refused, 429);
+  assertEquals(await statusOf(chat.ask("/chat", { headers: basic(PASSWORD) })), 429);
+  assertEquals(await statusOf(chat.ask("/chat", { headers: { cookie } })), 200);
+  const elsewhere = await chat.askFrom("10.0.0.2", "/chat", { headers: basic(PASSWORD) });
+  assertEquals(await statusOf(elsewhere), 200);
+});
+
+Deno.test("right passwords are no tries, however many there are", async () => {
+  await using chat = await openRoom(...FLAGS);
+  for (let n = 0; n < 300; n++) {
+    assertEquals(await statusOf(chat.post(form({ message: "hi" }), basic(PASSWORD))), 201);
+  }
+});
+
+Deno.test("behind a trusted proxy that speaks HTTPS the cookies are for HTTPS alone", async () => {
+  await using chat = await openRoom(...FLAGS, "--trust-proxy", "127.0.0.1");
+  const init = { method: "POST", body: form({ password: PASSWORD }) };
+  const headers = { "x-forwarded-proto": "https" };
+  const secure = await chat.askFrom("127.0.0.1", "/session", { ...init, headers });
+  assertMatch(secure.headers.get("set-cookie")!, /^__Host-chat-session=.*; Secure$/);
+  const page = await chat.askFrom("127.0.0.1", "/", {
+    headers: { ...headers, cookie: cookieOf(secure) },
+  });
+  assertMatch(page.headers.get("set-cookie")!, /^chat-visitor=.*; Secure$/);
+  assertEquals(await statusOf(page), 200);
+  const plain = await chat.askFrom("10.0.0.1", "/session", { ...init, headers });
+  assertMatch(plain.headers.get("set-cookie")!, /^chat-session=/);
+});
