@@ -47,7 +47,7 @@ const LAST_LINES_MS = 100;
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
 /** Open to all, whatever password there is: what the page to sign in at needs, and who asks for life. */
-const OPEN_PATHS = ["/session", "/chat.css", "/icon.svg", "/livez"];
+const OPEN_PATHS = ["/session", "/session.css", "/chat.css", "/icon.svg", "/livez"];
 
 /** What the routes need: the rooms, their settings, who may do what, and where failures are reported. */
 export interface HandlerOptions {

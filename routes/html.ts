@@ -27,10 +27,10 @@ export function toDocument({ title, base, head = "", main }: DocumentParts): str
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
-    ${head}
     <title>${escapeHtml(title)}</title>
     <link rel="icon" href="${base}icon.svg" type="image/svg+xml">
     <link rel="stylesheet" href="${base}chat.css">
+    ${head}
   </head>
   <body>
     <header>

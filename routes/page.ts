@@ -26,6 +26,7 @@ import outbox from "../static/outbox.js" with { type: "text" };
 import page from "../static/page.js" with { type: "text" };
 import requests from "../static/requests.js" with { type: "text" };
 import roomList from "../static/room_list.js" with { type: "text" };
+import sessionCss from "../static/session.css" with { type: "text" };
 import stream from "../static/stream.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
 import viewport from "../static/viewport.js" with { type: "text" };
@@ -129,6 +130,7 @@ export async function loadFiles(title: string): Promise<ReadonlyMap<string, Page
   const files: [path: string, type: string, text: string][] = [
     ["/chat.css", "text/css; charset=utf-8", css],
     ["/dialogs.css", "text/css; charset=utf-8", dialogsCss],
+    ["/session.css", "text/css; charset=utf-8", sessionCss],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",

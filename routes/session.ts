@@ -151,7 +151,7 @@ export class SignIn {
 
   #page(
     { url }: Visit,
-    { status = STATUS_CODE.Unauthorized, role, to, head, problem }: {
+    { status = STATUS_CODE.Unauthorized, role, to, head = "", problem }: {
       status?: number;
       role?: Role;
       to: string;
@@ -165,7 +165,8 @@ export class SignIn {
     const main = role === "moderator"
       ? leaveForm(action, "You are signed in as a moderator.")
       : role === "member"
-      ? leaveForm(action, "You are signed in.") + passwordForm({ action, to, label: "Moderators" })
+      ? leaveForm(action, "You are signed in.") +
+        passwordForm({ action, to, label: "Moderator's password" })
       : passwordForm({
         action,
         to,
@@ -175,7 +176,12 @@ export class SignIn {
     const back = role || !this.#sessions.isRequired
       ? `<p><a href="${escapeHtml(base + toLocation(to))}">Back to the chat</a></p>`
       : "";
-    const html = toDocument({ title: this.#title, base, head, main: main + back });
+    const html = toDocument({
+      title: this.#title,
+      base,
+      head: `<link rel="stylesheet" href="${base}session.css">${head}`,
+      main: `<div class="session">${main}${back}</div>`,
+    });
     return new Response(html, {
       status,
       headers: { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" },
@@ -210,7 +216,7 @@ function toLocation(to: string): string {
 function passwordForm(
   { action, to, label, problem }: { action: string; to: string; label: string; problem?: string },
 ): string {
-  return `<form class="sign-in" method="post" action="${action}">
+  return `<form method="post" action="${action}">
         <input type="hidden" name="to" value="${escapeHtml(to)}">
         <label for="password">${label}</label>
         <input id="password" name="password" type="password" required autofocus
@@ -221,8 +227,8 @@ function passwordForm(
 }
 
 function leaveForm(action: string, words: string): string {
-  return `<form class="sign-in" method="post" action="${action}">
+  return `<form method="post" action="${action}">
         <p>${words}</p>
-        <button name="leave" value="1">Sign out</button>
+        <button class="quiet" name="leave" value="1">Sign out</button>
       </form>`;
 }
