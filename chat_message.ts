@@ -30,6 +30,10 @@ export interface Post {
   /** Names the post: a repeat with the same key is the same message. */
   readonly key?: string;
   readonly by?: string;
+  /** A moderator wrote it. */
+  readonly moderator?: true;
+  /** The keyed hash of the address that it came from; readers never get it. */
+  readonly address?: string;
 }
 
 /** A message of the chat, as readers get it. */
@@ -44,6 +48,8 @@ export interface ChatMessage {
   readonly time: string;
   /** A mark of the sender, the same for one visitor in one room; absent in messages of version 0.1. */
   readonly by?: string;
+  /** A moderator wrote it; absent otherwise. */
+  readonly moderator?: true;
 }
 
 /**

@@ -15,8 +15,8 @@ function named(text: string): string[] {
   return Array.from(names, ([, name]) => `/${name}`);
 }
 
-/** What is loaded when a dialog is opened. */
-const DIALOGS = ["/dialog.js", "/dialogs.css", "/invitation.js", "/room_list.js"];
+/** What is loaded when a dialog is opened, or where one signs in. */
+const ON_DEMAND = ["/dialog.js", "/dialogs.css", "/invitation.js", "/room_list.js", "/session.css"];
 
 async function pathsOfPage(): Promise<string[]> {
   return ["/", ...(await loadFiles("")).keys()];
@@ -54,7 +54,7 @@ for (const [coding, limit] of [["br", 32], ["gzip", 38]] as const) {
       for (const name of named(await (await room.ask(path)).text())) paths.add(name);
     }
     const all = await pathsOfPage();
-    assertEquals(paths, new Set(all.filter((path) => !DIALOGS.includes(path))));
+    assertEquals(paths, new Set(all.filter((path) => !ON_DEMAND.includes(path))));
     assert(bytes <= limit * 1024, `${paths.size} files take ${bytes} bytes`);
   });
 }
@@ -64,7 +64,7 @@ Deno.test("GET / has the browser ask for all scripts at once", async () => {
   const html = await (await room.ask("/")).text();
   const preloads = html.matchAll(/<link rel="modulepreload" href="(\w+\.js)">/g);
   const scripts = (await pathsOfPage())
-    .filter((path) => path.endsWith(".js") && !DIALOGS.includes(path));
+    .filter((path) => path.endsWith(".js") && !ON_DEMAND.includes(path));
   assertEquals(
     ["/chat.js", ...Array.from(preloads, ([, name]) => `/${name}`)].toSorted(),
     scripts.toSorted(),

@@ -3,14 +3,19 @@
  * their ids. Everything readers get comes out of it, after it is durable.
  */
 
-import type { Post } from "../chat_message.ts";
+import { compareIds, type Post } from "../chat_message.ts";
 
-/** A message as the log keeps it. */
+/** A message as the log keeps it, or the removal of messages. */
 export interface LogEntry {
   /** `<unix ms>-<sequence number>`; see {@linkcode compareIds} for the order. */
   readonly id: string;
-  /** The {@linkcode ChatMessage} as one line of JSON, made once in its life. */
+  /**
+   * The {@linkcode ChatMessage} as one line of JSON, made once in its life; of a removal,
+   * `{"id": ID, "removes": REMOVES}`.
+   */
   readonly json: string;
+  /** What a removal removes: the message with this id, or `all` that is before it. */
+  readonly removes?: string;
 }
 
 /** What became of a post. */
@@ -27,23 +32,46 @@ export type Start = { readonly since: string | undefined } | { readonly latest: 
 export type Range = Start | { readonly before: string; readonly count: number };
 
 /**
- * The first part of a range: messages that follow one another without a gap.
- * Reading on with `{ since: cursor }` until `end` gives the rest.
+ * The first part of a range: entries that follow one another without a gap, but for messages that
+ * have been removed. Reading on with `{ since: cursor }` until `end` gives the rest.
  */
 export interface LogPage {
-  /** Oldest first; a bounded number of bounded size. */
+  /** Oldest first; a bounded number of bounded size, or none where all have been removed. */
   readonly entries: readonly LogEntry[];
   /**
-   * How many messages are missing before these, null if the cursor is unknown
+   * How many entries are missing before these, null if the cursor is unknown
    * to the log. With `before`: missing between these and the message it names.
+   * What a removal has removed is not missing.
    */
   readonly missed: number | null;
-  /** The id to read on from: the last entry's, or the log's end if there is none. */
+  /** The id to read on from. */
   readonly cursor: string;
   /** The last id of the whole range when it was read; equal to `cursor` on its last page. */
   readonly end: string;
   /** Whether messages before these are kept. */
   readonly hasOlder: boolean;
+}
+
+/** What to remove: one message, all of one mark, or all there is. */
+export type Removal = { readonly id: string } | { readonly by: string } | "all";
+
+/** Who may not write for a while. */
+export interface Mute {
+  /** The mark of their messages. */
+  readonly by: string;
+  /** The keyed hash of the address that they write from, if it is known. */
+  readonly address?: string;
+  /** When it began and when it ends, in milliseconds since 1970. */
+  readonly since: number;
+  readonly until: number;
+}
+
+/** What is kept of a room besides its messages. */
+export interface RoomState {
+  /** Only moderators may write. */
+  readonly closed: boolean;
+  /** The mutes that go on. */
+  readonly muted: readonly Mute[];
 }
 
 /**
@@ -56,7 +84,10 @@ export interface LogPage {
  * - **Durability.** Neither the author nor any subscriber hears of a message
  *   before it is durable.
  * - **Retention.** The last `keep` messages are readable, those of the last `keepDays`
- *   days where that is set; a key is remembered as long as its message.
+ *   days where that is set; a key is remembered as long as its message. What has been removed
+ *   does not count, up to 20,000 entries.
+ * - **Removal.** Once a removal is durable, no page has the text of what it removed, and once
+ *   `remove` has resolved, neither has the storage. Its place in the order stays, and its key.
  * - **Closing.** Disposing of a log stores what was appended before; afterwards
  *   `append` rejects with {@linkcode LogUnavailableError}.
  */
@@ -65,6 +96,7 @@ export interface MessageLog extends AsyncDisposable {
    * Appends a post; a repeat with the same key is not appended again.
    *
    * @throws {KeyConflictError} If the key was already used for a different message.
+   * @throws {RemovedError} If the message with this key has been removed.
    * @throws {RoomLimitError} If the room has no messages yet, and too many others have.
    * @throws {LogUnavailableError} If it can't be stored now; nothing was stored.
    */
@@ -76,15 +108,49 @@ export interface MessageLog extends AsyncDisposable {
    */
   read(range: Range): Promise<LogPage>;
   /**
+   * Removes messages, each by an entry of its own, or all by one; returns how many there were.
+   *
+   * @throws {LogUnavailableError} If that can't be stored now; some may have been removed.
+   */
+  remove(what: Removal): Promise<number>;
+  /** The room's state; mutes that have ended are not in it. */
+  readonly state: RoomState;
+  /**
+   * Changes the room's state and returns what it has become once that is durable. What `change` throws
+   * changes nothing.
+   *
+   * @throws {LogUnavailableError} If it can't be stored now.
+   */
+  update(change: (state: RoomState) => RoomState): Promise<RoomState>;
+  /**
+   * The address of the last message with a mark, removed or not; undefined if none is kept.
+   *
+   * @throws {LogUnavailableError} If the log can't be read now.
+   */
+  addressOf(by: string): Promise<string | undefined>;
+  /**
    * Calls back with each batch that is appended from now on; with an empty one when
    * messages have become too old to be kept.
    */
   subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable;
 }
 
-/** Ids of sessions that were ended, each until its cookie would have run out, in seconds since 1970. */
-export interface RevokedIds {
+/** What the list of rooms says of one. */
+export interface RoomEntry {
+  /** Empty for the main room. */
+  readonly name: string;
+  /** How many messages it has. */
+  readonly messages: number;
+}
+
+/** The sessions that have ended before their time. */
+export interface RevokedSessions {
   has(id: string): boolean;
+  /**
+   * Takes note of one until a time in seconds since 1970, when it would have ended anyway.
+   *
+   * @throws {LogUnavailableError} If it can't be stored now.
+   */
   add(id: string, untilS: number): Promise<void>;
 }
 
@@ -98,11 +164,16 @@ export interface MessageStore extends AsyncDisposable {
   readonly id: string;
   /** Random bytes that are kept with the messages, to sign and to mark with. */
   readonly secret: Uint8Array<ArrayBuffer>;
-  /** Sessions that were ended. */
-  readonly revoked: RevokedIds;
+  readonly revoked: RevokedSessions;
+  /**
+   * The rooms that have messages or a state.
+   *
+   * @throws {LogUnavailableError} If they can't be read now.
+   */
+  rooms(): Promise<RoomEntry[]>;
   /**
    * Opens the log of a room; the main room's name is empty. A log that is open is to be
-   * disposed of before it is opened again. A room without messages leaves nothing behind.
+   * disposed of before it is opened again. A room without messages and state leaves nothing behind.
    */
   openLog(room: string): MessageLog | Promise<MessageLog>;
 }
@@ -122,6 +193,11 @@ export class KeyConflictError extends Error {
   override readonly name = "KeyConflictError";
 }
 
+/** The message with this key has been removed. */
+export class RemovedError extends Error {
+  override readonly name = "RemovedError";
+}
+
 /** The log can't be written or read just now; `cause` says why. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
@@ -130,4 +206,18 @@ export class LogUnavailableError extends Error {
 /** As many rooms as may be have messages. */
 export class RoomLimitError extends Error {
   override readonly name = "RoomLimitError";
+}
+
+/** The entries that a batch after them does not remove; what it removes of itself goes too. */
+export function withoutRemoved(
+  entries: readonly LogEntry[],
+  batch: readonly LogEntry[],
+): readonly LogEntry[] {
+  const removed = new Set<string>();
+  for (const { removes } of batch) if (removes !== undefined) removed.add(removes);
+  if (removed.size === 0) return entries;
+  const clear = batch.findLast(({ removes }) => removes === "all");
+  return entries.filter(({ id }) =>
+    !removed.has(id) && (clear === undefined || compareIds(id, clear.id) >= 0)
+  );
 }

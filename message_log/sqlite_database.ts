@@ -80,6 +80,14 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO runs SELECT 1, seq, ms FROM runs_of_one_room;
   DROP TABLE runs_of_one_room;
   `,
+  // Moderation. The index has what it is asked for, so that no message is read for it.
+  `
+  ALTER TABLE messages ADD COLUMN address TEXT;
+  ALTER TABLE messages ADD COLUMN removal TEXT;
+  CREATE INDEX messages_removal ON messages (room, seq, removal) WHERE removal IS NOT NULL;
+  ALTER TABLE rooms ADD COLUMN state TEXT;
+  CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** What SQLite's errors mean to the person who starts the program. */
@@ -135,6 +143,7 @@ export class SqliteDatabase implements Disposable {
       PRAGMA secure_delete = ON;
     `);
     migrate(db, now);
+    wipeWal(db);
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
@@ -205,6 +214,11 @@ export class SqliteDatabase implements Disposable {
       clearTimeout(timer);
       this.#trimming.delete(log);
     }
+  }
+
+  /** Overwrites what the WAL still has of what was removed. */
+  wipe(): void {
+    wipeWal(this.#db);
   }
 
   get isClosed(): boolean {
@@ -335,6 +349,11 @@ function migrate(db: DatabaseSync, now: number): void {
     PRAGMA user_version = ${MIGRATIONS.length};
     COMMIT;
   `);
+}
+
+/** Ends the WAL's file; everything in it goes into the database first. */
+function wipeWal(db: DatabaseSync): void {
+  db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 function readPragma(db: DatabaseSync, name: string): number {

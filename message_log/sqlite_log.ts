@@ -1,11 +1,10 @@
 /**
- * The log of a room in a SQLite database: the sequence numbers of its messages, and
- * the queries. The number in an id counts the log's messages, so how many a reader
- * missed is known even when they are gone.
+ * The log of a room in a SQLite database: its sequence numbers, and what is written. The number
+ * in an id counts the log's entries, so how many a reader missed is known even when they are gone.
  */
 
 import type { StatementSync } from "node:sqlite";
-import { type ChatMessage, messageJson, momentOf, parseId, type Post } from "../chat_message.ts";
+import { type ChatMessage, messageJson, momentOf, type Post } from "../chat_message.ts";
 import {
   type Appended,
   KeyConflictError,
@@ -14,7 +13,10 @@ import {
   LogUnavailableError,
   type MessageLog,
   type Range,
+  type Removal,
+  RemovedError,
   RoomLimitError,
+  type RoomState,
 } from "./message_log.ts";
 import {
   isSqliteError,
@@ -22,21 +24,25 @@ import {
   type SqliteDatabase,
   toLogError,
 } from "./sqlite_database.ts";
+import {
+  ALL,
+  firstNumber,
+  type LogSpan,
+  type PAGE_STATEMENTS,
+  type Row,
+  SqlitePages,
+  toEntry,
+} from "./sqlite_pages.ts";
+import { parseState, stateJson, withoutEnded } from "./sqlite_state.ts";
 
-/**
- * Pages of a log end at multiples of this many messages, wherever they start, so
- * that readers with different cursors soon share pages.
- */
-const PAGE_SIZE = 64;
-/**
- * A page has no more than this many bytes, unless its only message is longer: a
- * reader that takes nothing may keep a page of its own from being freed.
- */
-const PAGE_BYTES = 16 * 1024;
-/** Messages that are no longer kept are deleted this many at a time. */
+/** Rows that are no longer kept are deleted this many at a time. */
 const TRIM_SIZE = 500;
+/** Rows that one step looks through for a mark, all of which it may remove. */
+const STEP_SIZE = 250;
+/** This many entries that are no messages are kept for nothing. */
+const FREE_DEAD = 20_000;
 
-/** A room in the database: one that has messages, or had and is open; the main room always. */
+/** A room in the database: one that has messages or a state, or had and is open; the main room always. */
 export interface RoomRow {
   readonly id: number;
   /** The cursor before the first message is `<born>-0`. */
@@ -44,9 +50,11 @@ export interface RoomRow {
   /** Where the room goes on if it has no messages: the last id's parts. */
   readonly last: number;
   readonly ms: number;
+  /** Its {@linkcode RoomState} as JSON, if it is not the usual one. */
+  readonly state: string | null;
 }
 
-/** The numbers of messages in a room. */
+/** The numbers of entries in a room. */
 export interface Claim {
   readonly room: string;
   readonly first: number;
@@ -60,20 +68,19 @@ export interface RoomTable {
   /** What the clock showed when this run of the program began. */
   readonly runBegan: number;
   find(name: string): RoomRow | undefined;
+  /** Whether as many rooms as may be have messages. */
+  readonly isFull: boolean;
+  /** Adds a room, in the transaction of its first message or state; returns its id. */
+  add(room: Pick<RoomRow, "born" | "ms"> & { readonly name: string }): number;
+  setState(id: number, state: string | null): void;
   /**
-   * Adds a room, in the transaction of its first message; returns its id.
-   *
-   * @throws {RoomLimitError} If there are too many.
-   */
-  add(name: string, born: number): number;
-  /**
-   * The milliseconds for the ids of messages that are about to be written: no less than `minMs`, and
+   * The milliseconds for the ids of entries that are about to be written: no less than `minMs`, and
    * such that no other room has the same ids.
    */
   claim(claim: Claim, minMs: number): number;
-  /** Takes note of where a room goes on that has no messages any more. */
+  /** Takes note of where a room goes on that has no entries any more. */
   empty(id: number, last: number, ms: number): void;
-  /** Forgets a room, unless it has messages or its log is open again. */
+  /** Forgets a room, unless it has entries or a state, or its log is open again. */
   drop(room: { readonly name: string; readonly id: number; readonly ms: number }): void;
   /** The ids of rooms for which it is noted when this run of the program began. */
   readonly runs: Set<number>;
@@ -83,7 +90,10 @@ export interface RoomTable {
 export interface SqliteLogOptions {
   readonly database: SqliteDatabase;
   readonly rooms: RoomTable;
-  readonly statements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
+  readonly statements: Record<
+    keyof typeof LOG_STATEMENTS | keyof typeof PAGE_STATEMENTS,
+    StatementSync
+  >;
   /** How many messages are kept. */
   readonly keep: number;
   readonly now: () => number;
@@ -91,22 +101,28 @@ export interface SqliteLogOptions {
   readonly onClose: () => void;
 }
 
-/** The statements of every log; the first parameter is the room's id. */
+/** The mark in a row, also where somebody has edited the file. */
+const MARK = "CASE WHEN json_valid(json) THEN json ->> 'by' END";
+
+/** The statements to write with; the first parameter is the room's id, but for an UPDATE. */
 export const LOG_STATEMENTS = {
-  insert: "INSERT INTO messages (room, seq, ms, key, json) VALUES (?, ?, ?, ?, ?)",
-  byKey: "SELECT seq, ms, json FROM messages WHERE room = ? AND key = ?",
+  insert: "INSERT INTO messages (room, seq, ms, key, json, address) VALUES (?, ?, ?, ?, ?, ?)",
+  insertRemoval: "INSERT INTO messages (room, seq, ms, json, removal) VALUES (?, ?, ?, ?, ?)",
+  // The mark stays, for whom the address is asked.
+  blank: `UPDATE messages SET json = json_object('by', ${MARK}), removal = ''
+          WHERE room = ? AND seq = ? AND removal IS NULL`,
+  findBy: `SELECT seq FROM messages
+           WHERE room = ? AND seq >= ? AND seq < ? AND removal IS NULL AND ${MARK} = ? ORDER BY seq`,
+  addressOf: `SELECT address FROM messages
+              WHERE room = ? AND seq >= ? AND seq < ? AND ${MARK} = ? ORDER BY seq DESC LIMIT 1`,
+  byKey: "SELECT seq, ms, json, removal FROM messages WHERE room = ? AND key = ?",
   dropKey: "UPDATE messages SET key = NULL WHERE room = ? AND seq = ?",
-  forward: `SELECT seq, ms, json, octet_length(json) AS bytes FROM messages
-            WHERE room = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ${PAGE_SIZE}`,
-  backward: `SELECT seq FROM messages WHERE room = ? AND seq >= ? AND seq < ?
-             ORDER BY seq DESC LIMIT ?`,
-  msOf: "SELECT ms FROM messages WHERE room = ? AND seq = ?",
   nextAfter: "SELECT seq, ms FROM messages WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1",
   firstSeq: "SELECT min(seq) FROM messages WHERE room = ?",
   lastSeq: "SELECT max(seq) FROM messages WHERE room = ?",
+  lastClear: `SELECT max(seq) FROM messages INDEXED BY messages_removal
+              WHERE room = ? AND removal = '${ALL}'`,
   addRun: "INSERT OR REPLACE INTO runs (room, seq, ms) VALUES (?, ?, ?)",
-  runOf: "SELECT ms FROM runs WHERE room = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
-  runAfter: "SELECT ms FROM runs WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1",
   latestRun: "SELECT max(ms) FROM runs WHERE room = ?",
   trim: "DELETE FROM messages WHERE room = ? AND seq < ?",
 };
@@ -114,16 +130,39 @@ export const LOG_STATEMENTS = {
 /** The id of no room: nothing is found under it. */
 export const NO_ROOM = 0;
 
-interface Row {
-  readonly seq: number;
-  readonly ms: number;
-  readonly json: string;
+type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
+
+/** What there is of a log, in memory. */
+interface Span extends Mutable<LogSpan> {
+  /** The sequence number of the oldest row in the database; one past the last if there is none. */
+  first: number;
+  state: RoomState;
 }
 
-interface Waiting {
-  readonly post: Post;
-  resolve(appended: Appended): void;
+/** The transaction of a turn, as far as a log goes. */
+interface Turn {
+  /** What it makes of the log. */
+  readonly span: Span;
+  /** For the ids of its entries. */
+  readonly ms: number;
+  /** What the clock shows, in milliseconds and as messages have it. */
+  readonly now: number;
+  readonly moment: Pick<ChatMessage, "timestamp" | "time">;
+  readonly batch: LogEntry[];
+}
+
+/** What waits for a transaction. */
+interface Job {
+  /** How many entries it appends at most. */
+  readonly maxEntries: number;
+  /** Does it; the function that it returns is called once that is durable. */
+  run(turn: Turn): () => void;
   reject(error: unknown): void;
+}
+
+/** A job's own error: the rest of the transaction goes on. */
+class Refused {
+  constructor(readonly error: unknown) {}
 }
 
 /** A {@linkcode MessageLog} in SQLite. */
@@ -131,24 +170,16 @@ export class SqliteLog implements MessageLog, Participant {
   readonly room: string;
   readonly #database: SqliteDatabase;
   readonly #rooms: RoomTable;
-  readonly #statements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
+  readonly #statements: SqliteLogOptions["statements"];
+  readonly #pages: SqlitePages;
   readonly #keep: number;
   readonly #now: () => number;
   readonly #onClose: () => void;
   readonly #listeners = new Set<(batch: readonly LogEntry[]) => void>();
-  /** The room's id in the database, {@linkcode NO_ROOM} before its first message. */
-  #id: number;
-  readonly #born: number;
-  /** Sequence numbers of the oldest message in the database and of the newest. */
-  #first: number;
-  #last: number;
-  /** Messages with a lower sequence number are too old. */
-  #firstYoung = 0;
-  /** The newest id's milliseconds. */
-  #lastMs: number;
-  /** The next id's are no less: those of this run are known by when it began. */
+  #span: Span;
+  /** The next id's milliseconds are no less: those of this run are known by when it began. */
   #minMs: number;
-  #waiting: Waiting[] = [];
+  #waiting: Job[] = [];
   #isClosed = false;
 
   constructor(
@@ -159,52 +190,93 @@ export class SqliteLog implements MessageLog, Participant {
     this.#database = database;
     this.#rooms = rooms;
     this.#statements = statements;
+    this.#pages = new SqlitePages(statements);
     this.#keep = keep;
     this.#now = now;
     this.#onClose = onClose;
-    const { id, born, last, ms } = rooms.find(room) ?? rooms.begin(room);
-    this.#id = id;
-    this.#born = born;
-    this.#last = this.#number("lastSeq") ?? last;
-    this.#first = this.#number("firstSeq") ?? this.#last + 1;
-    this.#lastMs = this.#number("msOf", this.#last) ?? (this.#last === 0 ? born : ms);
+    const row = rooms.find(room) ?? rooms.begin(room);
+    const { id, born, ms } = row;
+    const last = firstNumber(statements.lastSeq, id) ?? row.last;
+    const first = firstNumber(statements.firstSeq, id) ?? last + 1;
+    const cleared = firstNumber(statements.lastClear, id);
+    const oldest = Math.max(first, cleared ?? first);
+    this.#span = {
+      id,
+      born,
+      first,
+      oldest,
+      last,
+      lastMs: firstNumber(statements.msOf, id, last) ?? (last === 0 ? born : ms),
+      dead: firstNumber(statements.countDead, id, oldest, last + 1)!,
+      isCleared: cleared !== undefined,
+      state: parseState(row.state),
+    };
+    this.#giveUp(this.#span);
     this.#minMs = Math.max(
       now(),
       rooms.runBegan,
       ms,
-      this.#lastMs,
-      this.#number("latestRun") ?? 0,
+      this.#span.lastMs,
+      firstNumber(statements.latestRun, id) ?? 0,
     );
     if (id !== NO_ROOM && !rooms.runs.has(id)) this.#noteRun();
     this.#trimIfDue();
   }
 
   append(post: Post): Promise<Appended> {
-    const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-    if (this.#isUnavailable) reject(new LogUnavailableError("The message log is closed"));
-    else {
-      this.#waiting.push({ post, resolve, reject });
-      this.#database.writeSoon(this);
-    }
-    return promise;
+    return this.#enqueue(1, (turn) => this.#append(turn, post));
   }
 
   // deno-lint-ignore require-await
   async read(range: Range): Promise<LogPage> {
-    if (this.#isUnavailable) throw new LogUnavailableError("The message log is closed");
+    this.#checkAvailable();
     try {
-      if ("before" in range) return this.#readBefore(range.before, range.count);
-      const end = this.#last + 1;
-      if ("latest" in range) {
-        const from = Math.max(end - range.latest, this.#oldest);
-        return this.#readRun(from, end, end);
-      }
-      const seq = range.since === undefined ? this.#oldest - 1 : this.#seqOf(range.since);
-      const from = Math.max((seq ?? 0) + 1, this.#oldest);
-      const page = this.#readRun(from, end, from - from % PAGE_SIZE + PAGE_SIZE);
-      return { ...page, missed: seq === undefined ? null : page.missed + from - seq - 1 };
+      return this.#pages.read(this.#span, range);
     } catch (error) {
       throw toLogError(error);
+    }
+  }
+
+  async remove(what: Removal): Promise<number> {
+    let count = 0;
+    if (what === "all") {
+      count = await this.#enqueue(1, (turn) => this.#clear(turn));
+      while (this.#span.first < this.#span.oldest) {
+        await this.#enqueue(0, ({ span }) => this.#trim(span));
+      }
+    } else if ("id" in what) {
+      count = await this.#enqueue(1, (turn) => {
+        const seq = this.#pages.seqOf(turn.span, what.id);
+        return seq === undefined || seq < turn.span.oldest ? 0 : this.#blank(turn, seq);
+      });
+    } else {
+      for (let from = this.#span.oldest; from <= this.#span.last; from += STEP_SIZE) {
+        count += await this.#enqueue(STEP_SIZE, (turn) => this.#removeBy(turn, what.by, from));
+      }
+    }
+    if (count > 0) this.#wipe();
+    return count;
+  }
+
+  get state(): RoomState {
+    return withoutEnded(this.#span.state, this.#now());
+  }
+
+  update(change: (state: RoomState) => RoomState): Promise<RoomState> {
+    return this.#enqueue(0, (turn) => this.#update(turn, change));
+  }
+
+  async addressOf(by: string): Promise<string | undefined> {
+    for (let end = this.#span.last + 1; end > this.#span.oldest; end -= STEP_SIZE) {
+      this.#checkAvailable();
+      try {
+        const from = Math.max(end - STEP_SIZE, this.#span.oldest);
+        const row = this.#statements.addressOf.get(this.#span.id, from, end, by);
+        if (row) return row.address as string | null ?? undefined;
+      } catch (error) {
+        throw toLogError(error);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
@@ -228,68 +300,55 @@ export class SqliteLog implements MessageLog, Participant {
     this.#dropIfEmpty();
   }
 
+  /** How many messages there are. */
+  get messages(): number {
+    return countMessages(this.#span);
+  }
+
   /** Gives up the messages of before a time. */
   expire(minMs: number): void {
-    let [low, high] = [this.#oldest, this.#last + 1];
+    const span = this.#span;
+    let [low, high] = [span.oldest, span.last + 1];
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const row = this.#statements.nextAfter.get(this.#id, middle) as Row | undefined;
+      const row = this.#statements.nextAfter.get(span.id, middle) as Row | undefined;
       if (!row || row.ms >= minMs) high = middle;
       else low = row.seq + 1;
     }
-    if (low > this.#oldest) {
-      this.#firstYoung = low;
+    if (low > span.oldest) {
+      this.#moveOldest(span, low);
       this.#emit([]);
     }
     this.#trimIfDue();
   }
 
-  /** Inserts the posts that wait; once they are durable: counters, answers, subscribers. */
+  /** Does what waits; once it is durable: counters, answers, subscribers. */
   write(): () => void {
     const now = this.#now();
-    const { room } = this;
-    const claim = { room, first: this.#last + 1, last: this.#last + this.#waiting.length };
-    const ms = this.#rooms.claim(claim, Math.max(now, this.#minMs));
-    const moment = momentOf(new Date(now));
-    const batch: LogEntry[] = [];
-    const answers: (() => void)[] = [];
-    let id = this.#id;
-    for (const { post, resolve, reject } of this.#waiting) {
-      const earlier = post.key === undefined ? undefined : this.#findKey(id, post.key);
-      if (earlier) {
-        const entry = toEntry(earlier);
-        answers.push(
-          isSameText(entry, post)
-            ? () => resolve({ entry, repeated: true })
-            : () => reject(new KeyConflictError("The key belongs to another message")),
-        );
-        continue;
-      }
-      const seq = this.#last + batch.length + 1;
-      try {
-        id ||= this.#rooms.add(room, this.#born);
-      } catch (error) {
-        if (!(error instanceof RoomLimitError)) throw error;
-        answers.push(() => reject(error));
-        continue;
-      }
-      const { nickname, message, by, key } = post;
-      const entry = { id: `${ms}-${seq}`, json: "" };
-      entry.json = messageJson({ id: entry.id, nickname, message, ...moment, by });
-      this.#statements.insert.run(id, seq, ms, key ?? null, entry.json);
-      batch.push(entry);
-      answers.push(() => resolve({ entry, repeated: false }));
-    }
-    if (batch.length > 0 && !this.#rooms.runs.has(id)) {
-      this.#statements.addRun.run(id, this.#last, this.#minMs);
+    const { last } = this.#span;
+    const count = this.#waiting.reduce((sum, { maxEntries }) => sum + maxEntries, 0);
+    const claim = { room: this.room, first: last + 1, last: last + count };
+    const span = { ...this.#span };
+    const turn: Turn = {
+      span,
+      ms: this.#rooms.claim(claim, Math.max(now, this.#minMs)),
+      now,
+      moment: momentOf(new Date(now)),
+      batch: [],
+    };
+    const answers = this.#waiting.map((job) => job.run(turn));
+    this.#giveUp(span);
+    const { ms, batch } = turn;
+    if (batch.length > 0) {
+      span.lastMs = ms;
+      if (!this.#rooms.runs.has(span.id)) this.#statements.addRun.run(span.id, last, this.#minMs);
     }
     return () => {
       this.#waiting = [];
-      this.#id = id;
+      this.#span = span;
       if (batch.length > 0) {
-        this.#rooms.runs.add(id);
-        this.#last += batch.length;
-        this.#lastMs = this.#minMs = ms;
+        this.#rooms.runs.add(span.id);
+        this.#minMs = ms;
       }
       for (const answer of answers) answer();
       if (batch.length > 0) this.#emit(batch);
@@ -304,48 +363,190 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   trim(): () => boolean {
-    const end = Math.min(this.#oldest, this.#first + TRIM_SIZE);
-    this.#statements.trim.run(this.#id, end);
-    if (end > this.#last) this.#rooms.empty(this.#id, this.#last, this.#lastMs);
+    const span = { ...this.#span };
+    this.#trim(span);
     return () => {
-      this.#first = end;
+      this.#span = span;
       if (this.#isClosed) this.#dropIfEmpty();
-      return end < this.#oldest;
+      if (span.first < span.oldest) return true;
+      // Of a removal that was interrupted.
+      if (span.isCleared) this.#database.wipe();
+      return false;
     };
   }
 
-  #trimIfDue(): void {
-    if (this.#first < this.#oldest) this.#database.trimSoon(this);
+  /** Has something done in the next transaction; resolves once that is durable. */
+  #enqueue<Result>(maxEntries: number, run: (turn: Turn) => Result | Refused): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    if (this.#isUnavailable) reject(new LogUnavailableError("The message log is closed"));
+    else {
+      this.#waiting.push({
+        maxEntries,
+        run(turn) {
+          const result = run(turn);
+          return () => result instanceof Refused ? reject(result.error) : resolve(result);
+        },
+        reject,
+      });
+      this.#database.writeSoon(this);
+    }
+    return promise;
   }
 
-  /** The sequence number of the oldest message that is kept; one past the last if the log is empty. */
-  get #oldest(): number {
-    return Math.max(this.#first, this.#last - this.#keep + 1, this.#firstYoung);
+  #append(turn: Turn, post: Post): Appended | Refused {
+    const { nickname, message, key, by, moderator, address } = post;
+    const { span, ms, batch } = turn;
+    const earlier = key === undefined ? undefined : this.#findKey(span, key);
+    if (earlier) {
+      if (earlier.removal !== null) {
+        return new Refused(new RemovedError("The message with this key has been removed"));
+      }
+      const entry = toEntry(earlier);
+      return isSameText(entry, post)
+        ? { entry, repeated: true }
+        : new Refused(new KeyConflictError("The key belongs to another message"));
+    }
+    if (this.room !== "" && countMessages(span) === 0 && this.#rooms.isFull) {
+      return new Refused(new RoomLimitError("As many rooms as may be have messages"));
+    }
+    this.#addRoom(turn);
+    const seq = ++span.last;
+    const id = `${ms}-${seq}`;
+    const json = messageJson({ id, nickname, message, ...turn.moment, by, moderator });
+    this.#statements.insert.run(span.id, seq, ms, key ?? null, json, address ?? null);
+    const entry = { id, json };
+    batch.push(entry);
+    return { entry, repeated: false };
+  }
+
+  /** Removes the messages of a mark among the next rows; returns how many. */
+  #removeBy(turn: Turn, by: string, from: number): number {
+    const { id, oldest, last } = turn.span;
+    const end = Math.min(from + STEP_SIZE, last + 1);
+    const rows = this.#statements.findBy.all(id, Math.max(from, oldest), end, by);
+    for (const { seq } of rows) this.#blank(turn, seq as number);
+    return rows.length;
+  }
+
+  /** Removes the text of a message; returns how many there were with that number. */
+  #blank(turn: Turn, seq: number): number {
+    const { id } = turn.span;
+    if (this.#statements.blank.run(id, seq).changes === 0) return 0;
+    turn.span.dead++;
+    this.#appendRemoval(turn, `${firstNumber(this.#statements.msOf, id, seq)}-${seq}`);
+    return 1;
+  }
+
+  /** Removes all messages; returns how many. */
+  #clear(turn: Turn): number {
+    const { span } = turn;
+    const count = countMessages(span);
+    if (count === 0) return 0;
+    this.#appendRemoval(turn, ALL);
+    span.oldest = span.last;
+    span.dead = 1;
+    span.isCleared = true;
+    return count;
+  }
+
+  #appendRemoval({ span, ms, batch }: Turn, removes: string): void {
+    const seq = ++span.last;
+    const id = `${ms}-${seq}`;
+    const json = JSON.stringify({ id, removes });
+    this.#statements.insertRemoval.run(span.id, seq, ms, json, removes);
+    span.dead++;
+    batch.push({ id, json, removes });
+  }
+
+  #update(turn: Turn, change: (state: RoomState) => RoomState): RoomState | Refused {
+    const { span, now } = turn;
+    try {
+      span.state = change(withoutEnded(span.state, now));
+    } catch (error) {
+      return new Refused(error);
+    }
+    const json = stateJson(span.state);
+    if (json !== null) this.#addRoom(turn);
+    if (span.id !== NO_ROOM) this.#rooms.setState(span.id, json);
+    return span.state;
+  }
+
+  /** Adds the room to the database if it is not there. */
+  #addRoom({ span, ms }: Turn): void {
+    span.id ||= this.#rooms.add({ name: this.room, born: span.born, ms });
+  }
+
+  /** Deletes some of the rows that are no longer kept. */
+  #trim(span: Span): void {
+    span.first = Math.min(span.oldest, span.first + TRIM_SIZE);
+    this.#statements.trim.run(span.id, span.first);
+    if (span.first > span.last) this.#rooms.empty(span.id, span.last, span.lastMs);
+  }
+
+  #trimIfDue(): void {
+    if (this.#span.first < this.#span.oldest) this.#database.trimSoon(this);
+  }
+
+  /** Gives up the oldest entries, until there are no more messages than are kept. */
+  #giveUp(span: Span): void {
+    const { oldest, last, dead } = span;
+    const over = last - oldest + 1 - this.#keep - Math.min(dead, FREE_DEAD);
+    if (over <= 0) return;
+    const deadFrom = (seq: number) => dead - this.#pages.countDead(span, oldest, seq);
+    const isEnough = (seq: number) =>
+      last - seq + 1 - Math.min(deadFrom(seq), FREE_DEAD) <= this.#keep;
+    // Mostly these are messages, all of them.
+    let low = oldest + over;
+    let high = isEnough(low) ? low : low + Math.min(dead, FREE_DEAD);
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (isEnough(middle)) high = middle;
+      else low = middle + 1;
+    }
+    this.#moveOldest(span, low);
+  }
+
+  #moveOldest(span: Span, oldest: number): void {
+    span.dead -= this.#pages.countDead(span, span.oldest, oldest);
+    span.oldest = oldest;
+    span.isCleared = false;
+  }
+
+  /** Leaves nothing of what was removed in the storage. */
+  #wipe(): void {
+    this.#checkAvailable();
+    try {
+      this.#database.wipe();
+    } catch (error) {
+      throw toLogError(error);
+    }
   }
 
   /** Notes when this run of the program began, if possible; else the next message does. */
   #noteRun(): void {
+    const { id, last } = this.#span;
     try {
-      this.#statements.addRun.run(this.#id, this.#last, this.#minMs);
-      this.#rooms.runs.add(this.#id);
+      this.#statements.addRun.run(id, last, this.#minMs);
+      this.#rooms.runs.add(id);
     } catch (error) {
       // A full disk, most likely. What is there can be read.
       if (!isSqliteError(error)) throw error;
     }
   }
 
-  get #isEmpty(): boolean {
-    return this.#first > this.#last;
-  }
-
   get #isUnavailable(): boolean {
     return this.#isClosed || this.#database.isClosed;
   }
 
+  #checkAvailable(): void {
+    if (this.#isUnavailable) throw new LogUnavailableError("The message log is closed");
+  }
+
   #dropIfEmpty(): void {
-    if (!this.#isEmpty || this.#id === NO_ROOM) return;
+    const { id, first, last, lastMs } = this.#span;
+    if (first <= last || id === NO_ROOM) return;
     try {
-      this.#rooms.drop({ name: this.room, id: this.#id, ms: this.#lastMs });
+      this.#rooms.drop({ name: this.room, id, ms: lastMs });
     } catch (error) {
       // A full disk, most likely. The next start drops it.
       if (!isSqliteError(error)) throw error;
@@ -364,82 +565,15 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   /** The room's kept message with a key. One that is no longer kept gives its key up. */
-  #findKey(id: number, key: string): Row | undefined {
+  #findKey({ id, oldest }: Span, key: string): Row | undefined {
     const row = this.#statements.byKey.get(id, key) as unknown as Row | undefined;
-    if (!row || row.seq >= this.#oldest) return row;
+    if (!row || row.seq >= oldest) return row;
     this.#statements.dropKey.run(id, row.seq);
-  }
-
-  /**
-   * The first page of the messages in [from, end). It ends at `boundary`, when it
-   * has enough, or where messages are missing from the file.
-   */
-  #readRun(from: number, end: number, boundary: number): LogPage & { readonly missed: number } {
-    const entries: LogEntry[] = [];
-    let first = from;
-    let size = 0;
-    const rows = this.#statements.forward.iterate(this.#id, from, end) as Iterable<unknown>;
-    for (const row of rows) {
-      const { seq, bytes } = row as Row & { readonly bytes: number };
-      size += bytes;
-      if (entries.length === 0) first = seq;
-      else if (seq !== first + entries.length || seq >= boundary || size > PAGE_BYTES) break;
-      entries.push(toEntry(row as Row));
-    }
-    const logEnd = `${this.#lastMs}-${this.#last}`;
-    return {
-      entries,
-      missed: first - from,
-      cursor: entries.at(-1)?.id ?? logEnd,
-      end: logEnd,
-      hasOlder: first > this.#oldest,
-    };
-  }
-
-  /** The messages just before one: as many as wanted, or as there are without a gap. */
-  #readBefore(id: string, count: number): LogPage {
-    const seq = this.#seqOf(id);
-    const before = seq ?? 0;
-    const found = this.#statements.backward.all(this.#id, this.#oldest, before, count);
-    const rows = found as { seq: number }[];
-    const end = (rows[0]?.seq ?? this.#oldest - 1) + 1;
-    let from = end;
-    for (const { seq } of rows) {
-      if (seq !== from - 1) break;
-      from = seq;
-    }
-    const page = this.#readRun(from, end, end);
-    const missed = seq === undefined ? null : Math.max(before - end, 0);
-    if (from === end) return { ...page, missed, end: page.cursor };
-    return { ...page, missed, end: `${this.#number("msOf", end - 1)}-${end - 1}` };
-  }
-
-  /**
-   * The sequence number in a cursor, if the cursor is of this log: that of a message
-   * that is there, of one that was, or 0 for the cursor before the first. A file that
-   * was put back from an older copy does not know what was written after the copy.
-   */
-  #seqOf(cursor: string): number | undefined {
-    const { ms, seq } = parseId(cursor) ?? { ms: 0, seq: Infinity };
-    if (seq > this.#last) return undefined;
-    const known = seq === 0 ? this.#born : this.#number("msOf", seq);
-    if (known !== undefined) return ms === known ? seq : undefined;
-    // No longer kept: it must be from the time of the server's run that wrote this number.
-    const min = this.#number("runOf", seq) ?? Infinity;
-    const max = this.#number("runAfter", seq) ?? this.#lastMs;
-    return min <= ms && ms <= max ? seq : undefined;
-  }
-
-  /** The first column of the first row of this room, undefined if there is none. */
-  #number(statement: keyof typeof LOG_STATEMENTS, ...parameters: number[]): number | undefined {
-    const row = this.#statements[statement].get(this.#id, ...parameters);
-    const value = row && Object.values(row)[0];
-    return typeof value === "number" ? value : undefined;
   }
 }
 
-function toEntry({ seq, ms, json }: Row): LogEntry {
-  return { id: `${ms}-${seq}`, json };
+function countMessages({ oldest, last, dead }: LogSpan): number {
+  return Math.max(last - oldest + 1 - dead, 0);
 }
 
 function isSameText({ json }: LogEntry, post: Post): boolean {

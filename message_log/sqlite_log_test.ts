@@ -54,7 +54,7 @@ Deno.test("SqliteStore.open() says in one line what is wrong with a file", { ign
   const cases = [
     [`${folder.path}/text.db`, "text.db is not a database"],
     [`${folder.path}/other.db`, "is a database of another program"],
-    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 3)"],
+    [`${folder.path}/newer.db`, "newer version (schema 99, this one knows 4)"],
     [`${folder.path}/none/chat.db`, "none/chat.db can't be opened"],
     [folder.path, "can't be opened"],
   ];

@@ -8,7 +8,7 @@ import {
   LogUnavailableError,
   type MessageStore,
   type Retention,
-  RoomLimitError,
+  type RoomEntry,
 } from "./message_log.ts";
 import { isSqliteError, SqliteDatabase, toLogError } from "./sqlite_database.ts";
 import {
@@ -18,7 +18,11 @@ import {
   type RoomRow,
   type RoomTable,
   SqliteLog,
+  type SqliteLogOptions,
 } from "./sqlite_log.ts";
+import { PAGE_STATEMENTS } from "./sqlite_pages.ts";
+import { SqliteRevokedSessions } from "./sqlite_revoked.ts";
+import { parseState, stateJson, withoutEnded } from "./sqlite_state.ts";
 
 /** Rooms are searched for messages that have become too old this often. */
 const EXPIRY_INTERVAL_MS = 60_000;
@@ -37,12 +41,20 @@ export interface SqliteStoreOptions extends Retention {
 const STATEMENTS = {
   secret: "SELECT secret FROM log",
   born: "SELECT born FROM log",
-  findRoom: "SELECT id, born, last, ms FROM rooms WHERE name = ?",
+  findRoom: "SELECT id, born, last, ms, state FROM rooms WHERE name = ?",
   allRooms: "SELECT id, name, ms FROM rooms",
-  hasMessages: "SELECT 1 FROM messages WHERE room = ? LIMIT 1",
-  countRooms: `SELECT count(*) AS rooms FROM rooms
-               WHERE name <> '' AND EXISTS (SELECT 1 FROM messages WHERE room = rooms.id)`,
+  roomEntries: `SELECT name, state,
+                  (SELECT max(seq) FROM messages WHERE room = rooms.id)
+                    - (SELECT min(seq) FROM messages WHERE room = rooms.id) + 1
+                    - (SELECT count(*) FROM messages INDEXED BY messages_removal
+                       WHERE room = rooms.id AND removal IS NOT NULL) AS messages
+                FROM rooms`,
+  hasRows: "SELECT 1 FROM messages WHERE room = ? LIMIT 1",
+  countRooms: `SELECT count(*) AS rooms FROM rooms WHERE name <> '' AND
+               EXISTS (SELECT 1 FROM messages WHERE room = rooms.id AND removal IS NULL)`,
   addRoom: "INSERT INTO rooms (name, born, last, ms) VALUES (?, ?, 0, ?) RETURNING id",
+  stateOf: "SELECT state FROM rooms WHERE id = ?",
+  setState: "UPDATE rooms SET state = ? WHERE id = ?",
   // A log that was closed may come late: another may have gone on.
   emptyRoom: "UPDATE rooms SET last = max(last, ?), ms = max(ms, ?) WHERE id = ?",
   dropRoom: "DELETE FROM rooms WHERE id = ?",
@@ -53,14 +65,14 @@ const STATEMENTS = {
 /** A {@linkcode MessageStore} in SQLite. */
 export class SqliteStore implements MessageStore, RoomTable {
   readonly secret: Uint8Array<ArrayBuffer>;
+  readonly revoked: SqliteRevokedSessions;
   readonly runs = new Set<number>();
-  readonly revoked = { has: () => false, add: async () => {} };
   readonly runBegan: number;
   readonly #database: SqliteDatabase;
   readonly #options: SqliteStoreOptions;
   readonly #now: () => number;
   readonly #statements: Record<keyof typeof STATEMENTS, StatementSync>;
-  readonly #logStatements: Record<keyof typeof LOG_STATEMENTS, StatementSync>;
+  readonly #logStatements: SqliteLogOptions["statements"];
   readonly #open = new Map<string, SqliteLog>();
   /** The numbers in the ids of the last milliseconds. */
   readonly #claimed = new Map<number, Claim[]>();
@@ -72,7 +84,8 @@ export class SqliteStore implements MessageStore, RoomTable {
     this.#now = options.now ?? Date.now;
     this.runBegan = this.#now();
     this.#statements = database.prepare(STATEMENTS);
-    this.#logStatements = database.prepare(LOG_STATEMENTS);
+    this.#logStatements = database.prepare({ ...PAGE_STATEMENTS, ...LOG_STATEMENTS });
+    this.revoked = new SqliteRevokedSessions(database, this.#now);
     this.secret = this.#statements.secret.get()!.secret as Uint8Array<ArrayBuffer>;
     this.#forEachRoom((room) => this.drop(room));
     if (!options.keepDays) return;
@@ -123,7 +136,7 @@ export class SqliteStore implements MessageStore, RoomTable {
    */
   begin(name: string): RoomRow {
     const ms = this.#statements.born.get()!.born as number;
-    return { id: NO_ROOM, born: ms - hashOf(name), last: 0, ms };
+    return { id: NO_ROOM, born: ms - hashOf(name), last: 0, ms, state: null };
   }
 
   claim(claim: Claim, minMs: number): number {
@@ -138,12 +151,36 @@ export class SqliteStore implements MessageStore, RoomTable {
     return ms;
   }
 
-  add(name: string, born: number): number {
+  get isFull(): boolean {
     const { maxRooms = Infinity } = this.#options;
-    if (this.#statements.countRooms.get()!.rooms as number >= maxRooms) {
-      throw new RoomLimitError("As many rooms as may be have messages");
+    return this.#statements.countRooms.get()!.rooms as number >= maxRooms;
+  }
+
+  add({ name, born, ms }: { name: string; born: number; ms: number }): number {
+    return this.#statements.addRoom.get(name, born, ms)!.id as number;
+  }
+
+  setState(id: number, state: string | null): void {
+    this.#statements.setState.run(state, id);
+  }
+
+  // deno-lint-ignore require-await
+  async rooms(): Promise<RoomEntry[]> {
+    if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
+    try {
+      return this.#statements.roomEntries.all().flatMap(({ name, state, messages }) => {
+        const room = name as string;
+        const log = this.#open.get(room);
+        const count = log?.messages ??
+          Math.min(messages as number | null ?? 0, this.#options.keep);
+        const hasState = log
+          ? stateJson(log.state) !== null
+          : this.#hasState(state as string | null);
+        return count > 0 || hasState ? [{ name: room, messages: count }] : [];
+      });
+    } catch (error) {
+      throw toLogError(error);
     }
-    return this.#statements.addRoom.get(name, born, born)!.id as number;
   }
 
   empty(id: number, last: number, ms: number): void {
@@ -154,7 +191,8 @@ export class SqliteStore implements MessageStore, RoomTable {
     { name, id, ms }: { readonly name: string; readonly id: number; readonly ms: number },
   ): void {
     if (name === MAIN || this.#open.has(name) || this.#database.isClosed) return;
-    if (this.#statements.hasMessages.get(id)) return;
+    if (this.#statements.hasRows.get(id)) return;
+    if (this.#hasState(this.#statements.stateOf.get(id)?.state as string | null)) return;
     this.runs.delete(id);
     // The room last: whatever a crash leaves of it is dropped at the next start.
     this.#statements.dropRuns.run(id);
@@ -167,6 +205,10 @@ export class SqliteStore implements MessageStore, RoomTable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#expiry);
     this.#database[Symbol.dispose]();
+  }
+
+  #hasState(json: string | null): boolean {
+    return stateJson(withoutEnded(parseState(json), this.#now())) !== null;
   }
 
   /** Has every room's log, open or not, give up what has become too old. */

@@ -19,6 +19,12 @@ export function owning(log: MessageLog, store: MessageStore): MessageLog {
   return {
     append: (post) => log.append(post),
     read: (range) => log.read(range),
+    remove: (what) => log.remove(what),
+    get state() {
+      return log.state;
+    },
+    update: (change) => log.update(change),
+    addressOf: (by) => log.addressOf(by),
     subscribe: (onBatch) => log.subscribe(onBatch),
     async [Symbol.asyncDispose]() {
       await log[Symbol.asyncDispose]();

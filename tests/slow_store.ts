@@ -14,6 +14,7 @@ export function slowly(
     id: store.id,
     secret: store.secret,
     revoked: store.revoked,
+    rooms: () => store.rooms(),
     async openLog(room) {
       await moment("open", room);
       return slowToClose(await store.openLog(room), () => moment("close", room));
@@ -26,6 +27,12 @@ function slowToClose(log: MessageLog, moment: () => Promise<void>): MessageLog {
   return {
     append: (post) => log.append(post),
     read: (range) => log.read(range),
+    remove: (what) => log.remove(what),
+    get state() {
+      return log.state;
+    },
+    update: (change) => log.update(change),
+    addressOf: (by) => log.addressOf(by),
     subscribe: (onBatch) => log.subscribe(onBatch),
     async [Symbol.asyncDispose]() {
       await moment();

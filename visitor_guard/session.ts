@@ -6,7 +6,7 @@
  */
 
 import { timingSafeEqual } from "node:crypto";
-import type { RevokedIds } from "../message_log/message_log.ts";
+import type { RevokedSessions } from "../message_log/message_log.ts";
 
 const COOKIE = "chat-session";
 /** An id, its time of issue and their signature. */
@@ -29,7 +29,7 @@ export interface SessionsOptions {
   readonly password: string | undefined;
   readonly moderatorPassword: string | undefined;
   readonly secret: Uint8Array<ArrayBuffer>;
-  readonly revoked: RevokedIds;
+  readonly revoked: RevokedSessions;
   /** The clock, in milliseconds since 1970. @default {Date.now} */
   readonly now?: () => number;
 }
@@ -51,7 +51,7 @@ export class Sessions {
   /** Whether a password is asked of everybody. */
   readonly isRequired: boolean;
   readonly #credentials: readonly Credential[];
-  readonly #revoked: RevokedIds;
+  readonly #revoked: RevokedSessions;
   readonly #now: () => number;
 
   constructor({ password, moderatorPassword, secret, revoked, now = Date.now }: SessionsOptions) {

@@ -2,7 +2,16 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Post } from "../../chat_message.ts";
-import type { LogEntry, LogPage, MessageLog, MessageStore } from "../../message_log/message_log.ts";
+import type {
+  LogEntry,
+  LogPage,
+  MessageLog,
+  MessageStore,
+  Removal,
+  RevokedSessions,
+  RoomEntry,
+  RoomState,
+} from "../../message_log/message_log.ts";
 import { LogUnavailableError, type Range } from "../../message_log/message_log.ts";
 import { type Room, Rooms, type RoomsOptions, type RoomUse } from "../../room.ts";
 
@@ -29,8 +38,12 @@ class WatchedStore implements MessageStore {
     return this.#store.secret;
   }
 
-  get revoked(): MessageStore["revoked"] {
+  get revoked(): RevokedSessions {
     return this.#store.revoked;
+  }
+
+  rooms(): Promise<RoomEntry[]> {
+    return this.#store.rooms();
   }
 
   /** A log takes a turn to open and to close: others come meanwhile. */
@@ -69,6 +82,22 @@ class WatchedLog implements MessageLog {
     this.#store.failingReads--;
     this.#store.hasFailed = true;
     return Promise.reject(new LogUnavailableError("The disk fails"));
+  }
+
+  remove(what: Removal): Promise<number> {
+    return this.#log.remove(what);
+  }
+
+  get state(): RoomState {
+    return this.#log.state;
+  }
+
+  update(change: (state: RoomState) => RoomState): Promise<RoomState> {
+    return this.#log.update(change);
+  }
+
+  addressOf(by: string): Promise<string | undefined> {
+    return this.#log.addressOf(by);
   }
 
   subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable {

@@ -1,0 +1,21 @@
+/** A room's state as its row in the database has it. */
+
+import type { RoomState } from "./message_log.ts";
+
+/** Of a room that nobody moderates. */
+const USUAL: RoomState = { closed: false, muted: [] };
+
+/** The state without the mutes that have ended. */
+export function withoutEnded(state: RoomState, now: number): RoomState {
+  const muted = state.muted.filter(({ until }) => until > now);
+  return muted.length === state.muted.length ? state : { ...state, muted };
+}
+
+/** The state as JSON, null for the usual one. */
+export function stateJson(state: RoomState): string | null {
+  return state.closed || state.muted.length > 0 ? JSON.stringify(state) : null;
+}
+
+export function parseState(json: string | null): RoomState {
+  return json === null ? USUAL : { ...USUAL, ...JSON.parse(json) };
+}
