@@ -91,21 +91,26 @@ export class Guard implements Disposable {
   }
 
   /**
-   * Checks the name that a request was sent to; behind a trusted proxy, that which the proxy was asked
-   * for.
+   * Checks the name that a request was sent to; behind a trusted proxy, also that which the proxy was
+   * asked for. A page can forge the one where the proxy lets it pass, but not the other.
    *
    * @throws {HttpError} 421 for one that is not ours.
    */
   checkHost({ url, headers }: Request, peer: string): void {
-    const forwarded = this.#isTrusted(peer) ? lastOf(headers.get("x-forwarded-host")) : "";
     // Over HTTP/2 it is in the address.
-    const host = forwarded || (headers.get("host") ?? URL.parse(url)?.host ?? "");
-    if (this.#hosts.has(host)) return;
-    throw new HttpError(
-      STATUS_CODE.MisdirectedRequest,
-      `This server does not go by the name "${excerpt(host)}"; use one that it has, or start it ` +
-        "with --allow-host and that name.",
-    );
+    const hosts = [headers.get("host") ?? URL.parse(url)?.host ?? ""];
+    const forwarded = headers.get("x-forwarded-host");
+    if (forwarded !== null && this.#isTrusted(peer)) hosts.push(lastOf(forwarded));
+    for (const host of hosts) {
+      if (this.#hosts.has(host)) continue;
+      throw new HttpError(
+        STATUS_CODE.MisdirectedRequest,
+        `This server does not go by the name "${
+          excerpt(host)
+        }"; use one that it has, or start it ` +
+          "with --allow-host and that name.",
+      );
+    }
   }
 
   /**

@@ -30,7 +30,7 @@ export function checkOrigin({ method, headers }: Request, allowed: readonly stri
   const site = headers.get("sec-fetch-site");
   if (site === "same-origin" || site === "none") return;
   if (!site && (!origin || isOwnHost(origin, headers))) return;
-  const isReading = method !== "POST";
+  const isReading = method === "GET" || method === "HEAD";
   if (isReading && headers.get("sec-fetch-dest") === "document") return;
   const refusal = `A page of another site (${excerpt(origin ?? site ?? "")}) may not ${
     isReading ? "read" : "post"
@@ -70,6 +70,9 @@ export function setCorsHeaders(
   headers.set("access-control-expose-headers", "accept-post, chat-gap, link, retry-after");
   if (method !== "OPTIONS") return;
   headers.set("access-control-allow-methods", headers.get("allow") ?? "");
-  headers.set("access-control-allow-headers", "content-type, idempotency-key, last-event-id");
+  headers.set(
+    "access-control-allow-headers",
+    "authorization, content-type, idempotency-key, last-event-id",
+  );
   headers.set("access-control-max-age", String(PREFLIGHT_MAX_AGE_S));
 }
