@@ -170,6 +170,16 @@ Deno.test("greeting() gives the addresses on the network where everybody may com
   }
 });
 
+Deno.test("greeting() has the passwords that were made, and no others", async () => {
+  const lines = await greet("--password", "--moderator-password=battery staple");
+  assert(lines.some((line) => /^Password: [a-z2-9-]{14}$/.test(line)), lines.join("\n"));
+  assert(!lines.join("\n").includes("battery"));
+  const others = await greet("--password=correct horse", "--moderator-password");
+  assert(!others.join("\n").includes("correct"));
+  const line = others.find((line) => line.startsWith("Moderator's password: "))!;
+  assertMatch(line, /^[^:]+: [a-z2-9-]{14} \(sign in at http:\/\/localhost:4567\/session\)$/);
+});
+
 Deno.test("greeting() does without addresses that the system does not tell", async () => {
   using _interfaces = replaced(Deno, "networkInterfaces", () => {
     throw new Deno.errors.NotSupported("Address family not supported by protocol (os error 97)");

@@ -1,7 +1,7 @@
 /** The program as a user starts it, and what it prints. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ChatProcess, runToEnd } from "./chat_process.ts";
+import { ChatProcess, COMMAND, runToEnd } from "./chat_process.ts";
 import { newFolder } from "./folder.ts";
 import { evaluate, INSPECT_FLAGS } from "./inspector.ts";
 
@@ -95,6 +95,51 @@ Deno.test("--verbose logs requests and never what was said", { ignore }, async (
   assertEquals(code, 0);
   assertMatch(output, /201 POST \/chat \d+\.\d ms 127\.0\.0\.1/);
   assert(!output.includes("SECRET"), output);
+});
+
+Deno.test("no password that was given is printed, and no wrong one", { ignore }, async () => {
+  const env = { CHAT_PASSWORD: "correct horse", CHAT_MODERATOR_PASSWORD: "battery staple" };
+  await using chat = await ChatProcess.start(["--verbose"], { env });
+  for (const password of ["correct horse", "wrong password"]) {
+    const body = new URLSearchParams({ password });
+    const url = `http://127.0.0.1:${chat.port}/session`;
+    await (await fetch(url, { method: "POST", body })).body?.cancel();
+  }
+  const { output } = await chat.stop("SIGTERM");
+  assertMatch(output, /204 POST \/session/);
+  assertMatch(output, /401 POST \/session/);
+  for (const part of ["horse", "staple", "wrong", "assword:"]) {
+    assert(!output.includes(part), output);
+  }
+  const ended = await runToEnd(["--password=secret"]);
+  assertEquals(ended.stderr, "Cannot start: --password must be text of 8 to 200 characters\n");
+});
+
+Deno.test("at a terminal a moderator's password is made, and lets in", { ignore }, async () => {
+  const command = [...COMMAND, "--port", "0", "--message-log", "memory:"].map((part) =>
+    `'${part}'`
+  );
+  // It gives a program a terminal.
+  const script = new Deno.Command("script", {
+    args: ["-qefc", command.join(" "), "/dev/null"],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let output = "";
+  for await (const text of script.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    const [, port] = /localhost:(\d+)/.exec(output) ?? [];
+    const [, password] = /Moderator's password: (\S+)/.exec(output) ?? [];
+    if (!output.includes("Ctrl+C")) continue;
+    const body = new URLSearchParams({ password });
+    const response = await fetch(`http://127.0.0.1:${port}/session`, { method: "POST", body });
+    assertEquals(response.status, 204, output);
+    break;
+  }
+  script.kill("SIGTERM");
+  await script.status;
 });
 
 Deno.test("a chat that listens can use no file, variable or program", { ignore }, async () => {

@@ -5,7 +5,7 @@
  */
 
 /** Names that nobody can register, so that no page elsewhere has one (RFC 6761, 6762, 8375). */
-const PRIVATE_NAME = /(^|\.)(localhost|local|lan|internal|home\.arpa)$/;
+const PRIVATE_NAME = /(^|\.)(localhost|test|local|lan|internal|home\.arpa)$/;
 /** Addresses, as a URL has them. */
 const IP_ADDRESS = /^(\d+\.\d+\.\d+\.\d+|\[.+\])$/;
 

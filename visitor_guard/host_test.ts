@@ -14,7 +14,15 @@ Deno.test("OwnHosts.has() every name that can be nobody else's", () => {
       "127.0.0.1:4567",
       "[::1]:80",
     ],
-    ...["192.0.2.7", "[2001:db8::1]", "laptop", "laptop:4567", "laptop.local", "chat.lan:4567"],
+    ...[
+      "192.0.2.7",
+      "[2001:db8::1]",
+      "laptop",
+      "laptop:4567",
+      "laptop.local",
+      "chat.lan:4567",
+      "chat.test",
+    ],
     ...["chat.internal", "chat.home.arpa", "ann-laptop.example.org", "Ann-Laptop:4567"],
   ];
   for (const host of own) assert(hosts.has(host), host);
