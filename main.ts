@@ -11,7 +11,7 @@ import { type Config, newPassword, parseConfig, readInfo, unknownVariables } fro
 import type { MessageStore } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
-import { type Room, Rooms } from "./room.ts";
+import { Rooms } from "./room.ts";
 import { isNavigation, wantsJson } from "./routes/accept.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
@@ -82,13 +82,6 @@ export async function createHandler(
   const signIn = new SignIn({ sessions, visitors, guard, title });
   const pages = new RoomPages({ ...config, storeId: store.id });
 
-  /** A route for which the room is open until it has answered. */
-  const inRoom =
-    (answer: (visit: Visit, room: Room, name: string) => Response | Promise<Response>): Route =>
-    async (visit, name) => {
-      using use = await rooms.enter(name);
-      return await answer(visit, use.room, name);
-    };
   const greet = async (response: Response, { request, isSecure }: Visit) => {
     const cookie = await visitors.greet(request, isSecure);
     if (cookie) response.headers.append("set-cookie", cookie);
@@ -97,30 +90,33 @@ export async function createHandler(
 
   const page: Route = async (visit, name) =>
     await greet(await (await pages.get(name, visit.role)).serve(visit.request), visit);
-  const read = inRoom(async (visit, room, name) => {
-    const { request } = visit;
+  const read: Route = async (visit, name) => {
+    const { request, address } = visit;
     if (isNavigation(request)) {
-      using _slot = guard.enterHistory(visit.address);
-      const options = { log: room.log, title: titleOf(name, title), base: name && "../" };
+      using _slot = guard.enterHistory(address);
+      using use = await rooms.enter(name);
+      const options = { log: use.room.log, title: titleOf(name, title), base: name && "../" };
       return await greet(await sendPlainPage(visit, options), visit);
     }
     checkOrigin(request, allowOrigin);
+    using use = await rooms.enter(name);
     return wantsJson(request)
-      ? await sendHistory(visit, room, guard.enterHistory(visit.address))
-      : openStream(visit, room, guard);
-  });
-  const post = inRoom(async (visit, { log }, room) => {
+      ? await sendHistory(visit, use.room, guard.enterHistory(address))
+      : openStream(visit, use.room, guard);
+  };
+  const post: Route = async (visit, name) => {
     const { request, address } = visit;
     checkOrigin(request, allowOrigin);
     using _entry = await guard.enterPost(address);
-    const { mark } = await visitors.identify(request, address, room);
+    using use = await rooms.enter(name);
+    const { mark } = await visitors.identify(request, address, name);
     return await postMessage(request, {
-      room,
-      log,
+      room: name,
+      log: use.room.log,
       by: mark,
       onBody: (bytes) => guard.chargePost(address, bytes),
     });
-  });
+  };
 
   const invite: Route = (visit, name) => sendInvitation(visit, name, hosts);
   /** A route of the rooms that may be. */
@@ -180,7 +176,7 @@ export async function createHandler(
 function toResponse(error: unknown, terminal: Terminal, request?: Request): Response {
   if (error instanceof BrokenOffError) return new Response();
   const refusal = toHttpError(error);
-  if (refusal.status >= 500) terminal.fail("Cannot answer a request", error);
+  if (refusal.status >= 500 && error !== refusal) terminal.fail("Cannot answer a request", error);
   return refusal.toResponse(request);
 }
 
