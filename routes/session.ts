@@ -145,7 +145,7 @@ export class SignIn {
   async #try(password: string, address: string): Promise<Role | undefined> {
     const attempt = await this.#guard.enterTry(address);
     const role = await this.#sessions.roleOf(password);
-    if (role) attempt.giveBack();
+    attempt.end(role !== undefined);
     return role;
   }
 

@@ -203,6 +203,7 @@ Deno.test("wrong passwords are 100 at once, and lock nobody out who is in", asyn
   await assertProblem(refused, 429);
   assertEquals(await statusOf(chat.ask("/chat", { headers: basic(PASSWORD) })), 429);
   assertEquals(await statusOf(chat.ask("/chat", { headers: { cookie } })), 200);
+  assertMatch(await chat.terminal.errors(), /1 request refused, from unknown: wrong passwords\n$/);
   const elsewhere = await chat.askFrom("10.0.0.2", "/chat", { headers: basic(PASSWORD) });
   assertEquals(await statusOf(elsewhere), 200);
 });

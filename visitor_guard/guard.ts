@@ -141,15 +141,20 @@ export class Guard implements Disposable {
   }
 
   /**
-   * Lets somebody try a password; once it is known to be right, the try is given back.
+   * Lets somebody try a password. A right one costs nothing.
    *
    * @throws {HttpError} 429 with `Retry-After` for one too many.
    */
-  async enterTry(address: string): Promise<{ giveBack(): void }> {
+  async enterTry(address: string): Promise<{ end(isRight: boolean): void }> {
     const key = addressKey(address);
     const waitMs = this.#tries.take(key);
     if (waitMs > 0) throw await this.#tooMany(address, waitMs, "wrong passwords");
-    return { giveBack: () => this.#tries.charge(key, -1) };
+    return {
+      end: (isRight) => {
+        if (isRight) this.#tries.charge(key, -1);
+        else this.#refusals.add(address, "wrong passwords");
+      },
+    };
   }
 
   /**
