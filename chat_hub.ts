@@ -5,11 +5,11 @@
  */
 
 import { compareIds } from "./chat_message.ts";
-import type { LogEntry, MessageLog } from "./message_log/message_log.ts";
+import { type LogEntry, type MessageLog, withoutRemoved } from "./message_log/message_log.ts";
 import { Presence } from "./reader/presence.ts";
 import { type FanOut, FanOutTurns } from "./reader/fan_out_turns.ts";
 import type { Reader, ReaderHub } from "./reader/reader.ts";
-import { messageFrames, retryFrame } from "./reader/sse_frame.ts";
+import { entryFrames, retryFrame } from "./reader/sse_frame.ts";
 
 /** Options for {@linkcode ChatHub}. */
 export interface ChatHubOptions {
@@ -49,6 +49,8 @@ const ENCODER = new TextEncoder();
  * - **Release.** A reader that left is forgotten at once. One that takes nothing for
  *   two heartbeats is cut off; it can resume from its cursor. Timers run only
  *   while somebody reads.
+ * - **Removal.** Once a removal is published, nobody is sent the text of what it removed, but for
+ *   what Deno or the kernel has been given already and the frame that a reader is getting.
  * - **Closing.** Every stream ends at the end of a frame, with a `retry` of its own.
  *   A reader that joins later is sent away likewise.
  *
@@ -84,8 +86,8 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   #published = BEFORE_ALL;
   /** The fan-out in progress; without a chunk it makes readers read on from the log. */
   #chunk: Uint8Array | undefined;
-  /** The id of the chunk's last message, if it has one. */
-  #chunkCursor: string | undefined;
+  /** The entries in the chunk. */
+  #chunkEntries: readonly LogEntry[] = [];
   /** The readers that the chunk has not been sent to yet. */
   #remaining: Iterator<Reader, unknown> | undefined;
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
@@ -148,7 +150,19 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
       this.#pending.push(entry);
       this.#pendingLength += entry.json.length;
     }
+    if (batch.some(({ removes }) => removes !== undefined)) this.#forgetRemoved(batch);
     if (batch.length > 0) this.#turns.add(this);
+  }
+
+  /** Sends nobody what a batch has removed. */
+  #forgetRemoved(batch: readonly LogEntry[]): void {
+    this.#pending = withoutRemoved(this.#pending, batch);
+    this.#pendingLength = this.#pending.reduce((sum, { json }) => sum + json.length, 0);
+    // Those that the chunk has not been sent to yet read it in the log.
+    if (withoutRemoved(this.#chunkEntries, batch).length < this.#chunkEntries.length) {
+      this.#chunk = undefined;
+    }
+    for (const reader of [...this.#catchingUp]) reader.dropPage();
   }
 
   advance(max: number): number {
@@ -158,9 +172,11 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
       const { done, value: reader } = this.#remaining.next();
       if (done) {
         this.#remaining = undefined;
+        this.#chunkEntries = [];
         break;
       }
-      if (!this.#chunk || !reader.offer(this.#chunk, this.#chunkCursor)) this.#fallBehind(reader);
+      const isSent = this.#chunk && reader.offer(this.#chunk, this.#chunkEntries.at(-1)?.id);
+      if (!isSent) this.#fallBehind(reader);
     }
     if (this.#remaining || this.#pending.length > 0 || this.#presence.isDue) this.#turns.add(this);
     return max - count;
@@ -171,10 +187,11 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     if (this.#pendingLength > MAX_PENDING_LENGTH) return this.#beginOverflow();
     const entries = this.#takePending();
     const events = this.#presence.take();
-    this.#chunk = ENCODER.encode(messageFrames(entries) + events);
-    this.#chunkCursor = entries.at(-1)?.id;
-    if (this.#chunkCursor === undefined) return [...this.#live, ...this.#arriving].values();
-    this.#published = this.#chunkCursor;
+    this.#chunk = ENCODER.encode(entryFrames(entries) + events);
+    this.#chunkEntries = entries;
+    const cursor = entries.at(-1)?.id;
+    if (cursor === undefined) return [...this.#live, ...this.#arriving].values();
+    this.#published = cursor;
     this.#admit(entries, events);
     return this.#live.values();
   }
@@ -185,6 +202,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     this.#pending = [];
     this.#pendingLength = 0;
     this.#chunk = undefined;
+    this.#chunkEntries = [];
     const behind = [...this.#arriving].filter(({ cursor }) =>
       compareIds(cursor!, this.#published) < 0
     );
@@ -216,7 +234,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
         this.#live.add(reader);
         continue;
       }
-      const rest = messageFrames(next) + events;
+      const rest = entryFrames(next) + events;
       if (rest === "") continue;
       if (!reader.offer(ENCODER.encode(rest), next.at(-1)?.id)) this.#fallBehind(reader);
     }

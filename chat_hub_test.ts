@@ -8,7 +8,7 @@ import {
   type Range,
   type Start,
 } from "./message_log/message_log.ts";
-import { openLog } from "./tests/open_log.ts";
+import { changedLog, openLog } from "./tests/open_log.ts";
 import { EVENT_DELAY_MS } from "./reader/presence.ts";
 import { BrokenOffError, Reader } from "./reader/reader.ts";
 import { Replay, toFrames } from "./reader/replay.ts";
@@ -40,17 +40,6 @@ async function openRoom(options: { keep?: number; log?: MessageLog } = {}) {
       return reader;
     },
     [Symbol.asyncDispose]: () => room[Symbol.asyncDispose](),
-  };
-}
-
-/** A log whose reads and subscriptions a test can change. */
-function changed(log: MessageLog, changes: Partial<MessageLog>): MessageLog {
-  return {
-    append: (post) => log.append(post),
-    read: (range) => log.read(range),
-    subscribe: (onBatch) => log.subscribe(onBatch),
-    [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
-    ...changes,
   };
 }
 
@@ -333,7 +322,7 @@ Deno.test("ChatHub joins replay and live exactly for a log that reads slowly", a
   const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
   let turns = 0;
   await using room = await openRoom({
-    log: changed(log, {
+    log: changedLog(log, {
       // The page is read at once or late: messages come in before and after.
       async read(range: Range) {
         if (turns++ % 2) await turn();
@@ -362,7 +351,7 @@ Deno.test(
     const log = await openLog("memory:", { keep: 100 });
     const held: (() => void)[] = [];
     await using room = await openRoom({
-      log: changed(log, {
+      log: changedLog(log, {
         subscribe: (onBatch) => log.subscribe((batch) => held.push(() => onBatch(batch))),
       }),
     });
@@ -387,7 +376,7 @@ Deno.test("ChatHub lets a reader without room read the rest of a batch in the lo
   const log = await openLog("memory:", { keep: 100 });
   const held: (() => void)[] = [];
   await using room = await openRoom({
-    log: changed(log, {
+    log: changedLog(log, {
       subscribe: (onBatch) => log.subscribe((batch) => held.push(() => onBatch(batch))),
     }),
   });
@@ -602,4 +591,66 @@ Deno.test("ChatHub.close() ends every stream with a retry of its own, and loses 
   }
   assertEquals(delays.size, 102);
   assertEquals(room.hub.readers, 0);
+});
+
+/** A text that fills a page by itself. */
+const FULL = "x".repeat(3990);
+
+Deno.test("ChatHub sends a removal as an event with an id", async () => {
+  await using room = await openRoom();
+  const [id] = await room.post("rude", "fine");
+  await using live = await room.joinLive();
+  await room.log.remove({ id });
+  const event = (await live.next())!;
+  assertEquals(event.event, "removed");
+  assertEquals(JSON.parse(event.data!), { id: event.id, removes: id });
+});
+
+Deno.test("ChatHub sends nobody a message that is removed in the turn in which it was posted", async () => {
+  await using room = await openRoom();
+  await using live = await room.joinLive();
+  const posting = room.post("rude", "fine");
+  const removing = room.log.remove("all");
+  await posting;
+  await removing;
+  assertEquals((await live.next())!.event, "removed");
+  await room.post("after");
+  assertEquals((await live.nextMessage()).message, "after");
+});
+
+Deno.test("ChatHub makes readers that the chunk has not reached read on without what is removed", async () => {
+  await using room = await openRoom();
+  const readers = await Promise.all(Array.from({ length: 200 }, () => room.joinLive()));
+  const [id] = await room.post("rude");
+  // Some have it now, the others in turns to come.
+  await new Promise((resolve) => setImmediate(resolve));
+  const removing = room.log.remove({ id });
+  const heard = await Promise.all(readers.map(async (reader) => {
+    for (let text = "";;) {
+      const { event, data } = (await reader.next())!;
+      if (event === undefined) text += data;
+      if (event === "removed") return text;
+    }
+  }));
+  await removing;
+  assertEquals(heard.length, 200);
+  assert(heard.filter((text) => text === "").length > 60, "some had not been reached");
+  for (const reader of readers) await reader[Symbol.asyncDispose]();
+});
+
+Deno.test("ChatHub sends nothing of a page after a message in it is removed, but for a frame that has begun", async () => {
+  await using room = await openRoom();
+  const posted = await room.post("first", ...Array.from({ length: 3 }, () => FULL), "rude", "last");
+  const stream = room.open({ since: undefined }).pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const readUntil = async (mark: string) => {
+    while (!text.includes(mark)) text += (await stream.read()).value;
+  };
+  await readUntil('"first"');
+  await room.log.remove({ id: posted[4] });
+  await readUntil("event: removed");
+  await stream.cancel();
+  assert(!text.includes("rude"), text.slice(-200));
+  const ids = [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
+  assertEquals(ids.slice(0, -1), posted.toSpliced(4, 1));
 });

@@ -4,7 +4,7 @@
  */
 
 import { ChatHub } from "./chat_hub.ts";
-import type { MessageLog, MessageStore, Start } from "./message_log/message_log.ts";
+import type { LogEntry, MessageLog, MessageStore, Start } from "./message_log/message_log.ts";
 import { FanOutTurns } from "./reader/fan_out_turns.ts";
 import { Reader, STREAM_BUFFER } from "./reader/reader.ts";
 import { PageBudget, Replay, toFrames, toJson } from "./reader/replay.ts";
@@ -38,6 +38,8 @@ export class Room implements AsyncDisposable {
   /** The log's pages as JSON. */
   readonly history: Replay;
   readonly #replay: Replay;
+  readonly #followers = new Set<(batch: readonly LogEntry[]) => void>();
+  readonly #subscription: Disposable;
   #users = 0;
 
   constructor(log: MessageLog, { heartbeatMs, turns, budget }: RoomOptions) {
@@ -46,6 +48,9 @@ export class Room implements AsyncDisposable {
     this.history = new Replay(log, toJson, budget);
     this.#replay = new Replay(log, toFrames, budget);
     this.hub = new ChatHub({ log, heartbeatMs, turns });
+    this.#subscription = log.subscribe((batch) => {
+      for (const follow of this.#followers) follow(batch);
+    });
   }
 
   /**
@@ -54,6 +59,12 @@ export class Room implements AsyncDisposable {
    */
   read(start: Start, slot?: Disposable): ReadableStream<Uint8Array> {
     return new ReadableStream(new Reader(this.hub, this.#replay, start, slot), STREAM_BUFFER);
+  }
+
+  /** Calls back with each batch of the log while the room is open. */
+  follow(onBatch: (batch: readonly LogEntry[]) => void): Disposable {
+    this.#followers.add(onBatch);
+    return { [Symbol.dispose]: () => void this.#followers.delete(onBatch) };
   }
 
   /** Keeps the room open for something, until that disposes of it. */
@@ -76,6 +87,7 @@ export class Room implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.hub.close();
+    this.#subscription[Symbol.dispose]();
     this.#replay[Symbol.dispose]();
     this.history[Symbol.dispose]();
     await this.log[Symbol.asyncDispose]();

@@ -212,10 +212,9 @@ export class RoomLimitError extends Error {
 export function withoutRemoved(
   entries: readonly LogEntry[],
   batch: readonly LogEntry[],
-): readonly LogEntry[] {
+): LogEntry[] {
   const removed = new Set<string>();
   for (const { removes } of batch) if (removes !== undefined) removed.add(removes);
-  if (removed.size === 0) return entries;
   const clear = batch.findLast(({ removes }) => removes === "all");
   return entries.filter(({ id }) =>
     !removed.has(id) && (clear === undefined || compareIds(id, clear.id) >= 0)

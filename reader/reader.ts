@@ -19,6 +19,7 @@ const NEWCOMER_PIECE_BYTES = 2048;
 /** A body that nothing has been taken of for this many heartbeats is broken off. */
 export const MAX_IDLE_HEARTBEATS = 2;
 const LINE_FEED = 0x0a;
+const DECODER = new TextDecoder();
 
 /** The hub, as a reader sees it. */
 export interface ReaderHub {
@@ -123,6 +124,23 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     this.#resume = undefined;
   }
 
+  /**
+   * Called when messages have been removed: what is left of the page that it is getting may be one of
+   * them. It reads on after the frame that it is getting.
+   */
+  dropPage(): void {
+    if (!this.#page) return;
+    const { bytes } = this.#page;
+    const end = frameEnd(bytes, this.#pageSent);
+    const cursor = lastId(bytes.subarray(0, end));
+    // It has got nothing but a gap, which it would get again.
+    if (cursor === undefined) return this.#hub.sendAway(this);
+    this.send(bytes.subarray(this.#pageSent, end));
+    this.#cursor = cursor;
+    this.#page = undefined;
+    this.#pageSent = 0;
+  }
+
   /** Called at every heartbeat: whether it has taken nothing of what waits for too long. */
   isIdle(): boolean {
     const waiting = STREAM_BUFFER.highWaterMark - this.#controller.desiredSize!;
@@ -190,6 +208,11 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     if (!isLast || !this.#hub.goLive(this)) return nextTurn();
     return new Promise((resolve) => this.#resume = resolve);
   }
+}
+
+/** The id of the last frame that has one. */
+function lastId(frames: Uint8Array): string | undefined {
+  return [...DECODER.decode(frames).matchAll(/^id: (.*)$/gm)].at(-1)?.[1];
 }
 
 /** Where the frame ends that some bytes are sent of; there if it is whole. */

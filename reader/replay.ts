@@ -3,8 +3,8 @@
  * restart say, share pages: each is read and encoded once for all of them.
  */
 
-import type { LogPage, MessageLog, Start } from "../message_log/message_log.ts";
-import { cursorFrame, eventFrame, messageFrames } from "./sse_frame.ts";
+import type { LogEntry, LogPage, MessageLog, Start } from "../message_log/message_log.ts";
+import { cursorFrame, entryFrames, eventFrame } from "./sse_frame.ts";
 
 /** All rooms' pages are kept up to this many bytes together. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -19,15 +19,23 @@ export interface ReplayPage extends Pick<LogPage, "cursor" | "missed"> {
   readonly isLast: boolean;
 }
 
-/** A page as frames: its messages, after a `gap` event if some before them are missing. */
+/** A page as frames: its entries, after a `gap` event if some before them are missing. */
 export function toFrames({ entries, missed, cursor }: LogPage): string {
   const gap = missed === 0 ? "" : eventFrame("gap", { missed });
-  return gap + (entries.length > 0 ? messageFrames(entries) : cursorFrame(cursor));
+  return gap + (entries.length > 0 ? entryFrames(entries) : cursorFrame(cursor));
 }
 
+/** What is before each row of JSON. */
+export const SEPARATOR = ",\n";
+
 /** A page as JSON: each message with a comma and a line break before it. */
-export function toJson({ entries }: LogPage): string {
-  return entries.map(({ json }) => `,\n${json}`).join("");
+export function toJson({ entries }: Pick<LogPage, "entries">): string {
+  return jsonRows(entries.filter(({ removes }) => removes === undefined));
+}
+
+/** Entries as JSON, removals too. */
+export function jsonRows(entries: readonly LogEntry[]): string {
+  return entries.map(({ json }) => SEPARATOR + json).join("");
 }
 
 /** What the pages of all rooms may take together: the oldest make room for new ones. */
@@ -63,9 +71,10 @@ export class Replay implements Disposable {
   /** All other pages; valid until the log grows. */
   readonly #last = new Map<string, ReplayPage>();
   readonly #reading = new Map<string, Promise<ReplayPage>>();
-  /** How many times the log has grown, and has given up messages before their number said so. */
+  /** How many times the log has grown, and has lost messages before their number said so. */
   #generation = 0;
-  #expiries = 0;
+  #losses = 0;
+  #isOver = false;
 
   constructor(
     log: Pick<MessageLog, "read" | "subscribe">,
@@ -79,15 +88,15 @@ export class Replay implements Disposable {
       this.#generation++;
       this.#reading.clear();
       this.#forget(this.#last);
-      if (batch.length > 0) return;
-      this.#expiries++;
+      if (batch.length > 0 && batch.every(({ removes }) => removes === undefined)) return;
+      this.#losses++;
       this.#forget(this.#final);
     });
   }
 
   /**
-   * The page at `start`, with everything in it that the log emitted before the
-   * call; a promise only on a cache miss, since most readers hit.
+   * The page at `start`, with everything in it that the log emitted before the call, and nothing
+   * that was removed before it is there; a promise only on a cache miss, since most readers hit.
    *
    * @throws {LogUnavailableError} If the log can't be read; the promise rejects.
    */
@@ -102,9 +111,9 @@ export class Replay implements Disposable {
 
   /** Forgets its pages and no longer follows the log. */
   [Symbol.dispose](): void {
+    this.#isOver = true;
     this.#subscription[Symbol.dispose]();
     this.#generation++;
-    this.#expiries++;
     this.#reading.clear();
     this.#forget(this.#final);
     this.#forget(this.#last);
@@ -112,14 +121,18 @@ export class Replay implements Disposable {
 
   async #read(start: Start, name: string): Promise<ReplayPage> {
     const generation = this.#generation;
-    const expiries = this.#expiries;
     try {
-      const read = await this.#log.read(start);
+      let losses: number;
+      let read: LogPage;
+      do {
+        losses = this.#losses;
+        read = await this.#log.read(start);
+      } while (losses !== this.#losses);
       const { missed, cursor, end } = read;
       const bytes = ENCODER.encode(this.#encode(read));
       const page = { bytes, missed, cursor, isLast: cursor === end };
       const isFinal = !page.isLast && missed === 0 && "since" in start && start.since !== undefined;
-      if (isFinal && expiries === this.#expiries) this.#keep(this.#final, name, page);
+      if (isFinal) this.#keep(this.#final, name, page);
       else if (generation === this.#generation) this.#keep(this.#last, name, page);
       return page;
     } finally {
@@ -128,7 +141,7 @@ export class Replay implements Disposable {
   }
 
   #keep(pages: Map<string, ReplayPage>, name: string, page: ReplayPage): void {
-    if (pages.has(name)) return;
+    if (this.#isOver || pages.has(name)) return;
     if (pages === this.#last && pages.size >= MAX_LAST_PAGES) this.#forget(pages);
     pages.set(name, page);
     this.#budget.add(page, () => pages.delete(name));

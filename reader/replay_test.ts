@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
 import { openLog } from "../tests/open_log.ts";
-import { Replay, toFrames } from "./replay.ts";
+import { Replay, toFrames, toJson } from "./replay.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
@@ -66,6 +66,36 @@ Deno.test("Replay.read() keeps full pages, and no more of them than 16 MiB", asy
     grow();
   }
   assertEquals(reads, ["1-1", "1-2", "1-3", "1-4", "1-1"].map((since) => ({ since })));
+});
+
+Deno.test("Replay.read() gives nothing that was removed, whatever it has kept or is reading", async () => {
+  await using log = await openLog("memory:", { keep: 1000 });
+  const posts = Array.from(
+    { length: 200 },
+    (_, n) => log.append({ nickname: "ann", message: `text ${n}.` }),
+  );
+  const [first, second] = (await Promise.all(posts)).map(({ entry }) => entry.id);
+  const since = { since: first };
+  const cases = [[toFrames, "text 1.", { id: second }], [toJson, "text 2.", "all"]] as const;
+  for (const [encode, rude, removal] of cases) {
+    using replay = new Replay(log, encode);
+    assertStringIncludes(text((await replay.read(since)).bytes), rude);
+    const { promise: isOpen, resolve: open } = Promise.withResolvers<void>();
+    using slow = new Replay({
+      subscribe: (onBatch) => log.subscribe(onBatch),
+      read: async (range) => {
+        const page = await log.read(range);
+        await isOpen;
+        return page;
+      },
+    }, encode);
+    const reading = slow.read(since);
+    await log.remove(removal);
+    open();
+    for (const page of [await replay.read(since), await reading, await slow.read(since)]) {
+      assertEquals(text(page.bytes).includes(rude), false);
+    }
+  }
 });
 
 Deno.test("Replay no longer follows its log once it is disposed of", () => {

@@ -6,10 +6,15 @@
 
 import type { LogEntry } from "../message_log/message_log.ts";
 
-/** Messages as events without a name, each with its id and its JSON on one `data` line. */
-export function messageFrames(entries: readonly LogEntry[]): string {
+/**
+ * Messages as events without a name, removals as events `removed`, each with its id and its JSON on one
+ * `data` line.
+ */
+export function entryFrames(entries: readonly LogEntry[]): string {
   let frames = "";
-  for (const { id, json } of entries) frames += `id: ${id}\ndata: ${json}\n\n`;
+  for (const { id, json, removes } of entries) {
+    frames += `id: ${id}\n${removes === undefined ? "" : "event: removed\n"}data: ${json}\n\n`;
+  }
   return frames;
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { LogEntry } from "../message_log/message_log.ts";
-import { messageFrames } from "./sse_frame.ts";
+import { entryFrames } from "./sse_frame.ts";
 
 const READERS = 1000;
 const MESSAGES = 20;
@@ -28,7 +28,7 @@ async function fanOut(encode: () => Uint8Array): Promise<void> {
   await Promise.all(streams.map(({ reader }) => reader.read()));
 }
 
-const encodeBatch = () => encoder.encode(messageFrames(batch));
+const encodeBatch = () => encoder.encode(entryFrames(batch));
 
 Deno.bench("20 messages to 1,000 readers, encoded once for all", { baseline: true }, async () => {
   const bytes = encodeBatch();

@@ -8,7 +8,7 @@ import { compareIds, parseId } from "../chat_message.ts";
 import type { LogPage, Range } from "../message_log/message_log.ts";
 import { nextTurn, PIECE_BYTES } from "../reader/piece.ts";
 import { BrokenOffError, MAX_IDLE_HEARTBEATS } from "../reader/reader.ts";
-import { toJson } from "../reader/replay.ts";
+import { jsonRows, SEPARATOR, toJson } from "../reader/replay.ts";
 import type { Room } from "../room.ts";
 import { excerpt, HttpError } from "./http_error.ts";
 import { readStart } from "./start.ts";
@@ -16,12 +16,15 @@ import type { Visit } from "./visit.ts";
 
 /** `?before=` responds with this many messages. */
 const BEFORE_COUNT = 50;
+/** Before every message. */
+const BEFORE_ALL = "0-0";
 
 /**
  * `GET /chat` with `Accept: application/json`: the messages a reader would get
  * before the live ones, or those before the one that `?before=` names. If messages
  * before them are missing, `chat-gap` is their number, or `unknown`; if
- * older ones are kept, `link` says where.
+ * older ones are kept, `link` says where. With `?removed` the removals among them are there too, each as
+ * `{"id", "removes"}`.
  *
  * @param slot Disposed of once the body has ended.
  * @throws {HttpError} 400 for a `since` or `before` that is malformed.
@@ -43,9 +46,11 @@ export async function sendHistory(
   if (page.missed !== 0) headers.set("chat-gap", String(page.missed ?? "unknown"));
   const [oldest] = page.entries;
   if (oldest && page.hasOlder) headers.set("link", `<?before=${oldest.id}>; rel="prev"`);
-  const body = visit.request.method === "HEAD"
-    ? null
-    : new ReadableStream(new HistoryBody(page, room, held.move()), { highWaterMark: 0 });
+  const withRemovals = visit.url.searchParams.has("removed");
+  const body = visit.request.method === "HEAD" ? null : new ReadableStream(
+    new HistoryBody(page, { room, withRemovals, held: held.move() }),
+    { highWaterMark: 0 },
+  );
   return new Response(body, { headers });
 }
 
@@ -60,46 +65,64 @@ export function readRange({ request, url }: Visit): Range {
   );
 }
 
-/** A range as a JSON array: each page is read once the client has taken the one before it. */
+/**
+ * A range as a JSON array: each page is read once the client has taken the one before it. It breaks
+ * off when a message is removed that has been read and not yet sent.
+ */
 class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
   readonly #encoder = new TextEncoder();
   readonly #room: Room;
+  readonly #withRemovals: boolean;
   /** The range ends here, whatever is appended later. */
   readonly #end: string;
-  /** The id of the last message of the page that is being sent, and what is left of the page. */
+  /** What has been read and not yet sent is after the one id, up to the other. */
+  #after = BEFORE_ALL;
   #cursor: string;
   #rest: Uint8Array;
+  #hasRows = false;
+  #isReading = false;
   /** Disposed of once the body has ended, in one way or another. */
   readonly #held: DisposableStack;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
   #isOver = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(firstPage: LogPage, room: Room, held: DisposableStack) {
+  constructor(
+    firstPage: LogPage,
+    { room, withRemovals, held }: { room: Room; withRemovals: boolean; held: DisposableStack },
+  ) {
     this.#room = room;
+    this.#withRemovals = withRemovals;
     this.#held = held;
     held.use(room.use());
+    held.use(room.follow((batch) => {
+      if (batch.some(({ removes }) => this.#holds(removes))) {
+        this.#breakOff("A message in the history has been removed");
+      }
+    }));
     this.#end = firstPage.end;
     this.#cursor = firstPage.cursor;
-    const rows = toJson(this.#untilEnd(firstPage)).slice(",\n".length);
-    this.#rest = this.#encoder.encode(`[${rows}${this.#isLast ? "]\n" : ""}`);
+    this.#rest = this.#encoder.encode(`[${this.#encode(firstPage)}`);
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
     this.#timer = setTimeout(
-      () => {
-        this.cancel();
-        controller.error(new BrokenOffError("Nobody reads the history"));
-      },
+      () => this.#breakOff("Nobody reads the history"),
       this.#room.heartbeatMs * MAX_IDLE_HEARTBEATS,
     );
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     clearTimeout(this.#timer);
-    await nextTurn();
     try {
-      if (this.#rest.length === 0) await this.#readOn();
+      do {
+        await nextTurn();
+        // Of a page whose messages have all been removed nothing is sent.
+        if (this.#rest.length === 0 && !this.#isOver) await this.#readOn();
+      } while (this.#rest.length === 0 && !this.#isOver);
     } catch (error) {
+      if (this.#isOver) return;
       this.cancel();
       throw error;
     }
@@ -117,24 +140,47 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
     clearTimeout(this.#timer);
   }
 
+  #breakOff(reason: string): void {
+    this.cancel();
+    this.#controller.error(new BrokenOffError(reason));
+  }
+
+  /** Whether a removal removes something that has been read and not yet sent. */
+  #holds(removes: string | undefined): boolean {
+    if (removes === undefined || (this.#rest.length === 0 && !this.#isReading)) return false;
+    const end = this.#isReading ? this.#end : this.#cursor;
+    return removes === "all" ||
+      (compareIds(removes, this.#after) > 0 && compareIds(removes, end) <= 0);
+  }
+
   get #isLast(): boolean {
     return compareIds(this.#cursor, this.#end) >= 0;
   }
 
   async #readOn(): Promise<void> {
     const range = { since: this.#cursor };
-    const shared = await this.#room.history.read(range);
-    this.#cursor = shared.cursor;
+    this.#after = this.#cursor;
+    this.#isReading = true;
+    const shared = this.#withRemovals ? undefined : await this.#room.history.read(range);
     // The last page may have grown since; it is encoded without what was appended.
-    const last = this.#isLast ? await this.#room.log.read(range) : undefined;
-    if ((last ?? shared).missed !== 0) {
-      throw new BrokenOffError("The history has lost its next message");
+    const isShared = shared !== undefined && compareIds(shared.cursor, this.#end) < 0;
+    const page = isShared ? shared : await this.#room.log.read(range);
+    this.#isReading = false;
+    if (page.missed !== 0) throw new BrokenOffError("The history has lost its next message");
+    this.#cursor = page.cursor;
+    if ("entries" in page) this.#rest = this.#encoder.encode(this.#encode(page));
+    else {
+      this.#rest = this.#hasRows ? page.bytes : page.bytes.subarray(SEPARATOR.length);
+      this.#hasRows ||= page.bytes.length > 0;
     }
-    this.#rest = last ? this.#encoder.encode(`${toJson(this.#untilEnd(last))}]\n`) : shared.bytes;
   }
 
-  #untilEnd(page: LogPage): LogPage {
-    const entries = page.entries.filter(({ id }) => compareIds(id, this.#end) <= 0);
-    return { ...page, entries };
+  /** A page as it goes on in the array, or ends it. */
+  #encode({ entries }: LogPage): string {
+    const untilEnd = entries.filter(({ id }) => compareIds(id, this.#end) <= 0);
+    const rows = this.#withRemovals ? jsonRows(untilEnd) : toJson({ entries: untilEnd });
+    const text = this.#hasRows ? rows : rows.slice(SEPARATOR.length);
+    this.#hasRows ||= rows !== "";
+    return text + (this.#isLast ? "]\n" : "");
   }
 }

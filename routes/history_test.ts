@@ -120,3 +120,57 @@ Deno.test("a history says how many messages are missing before it", async () => 
     assertEquals((await ids(response)).length, 100);
   }
 });
+
+Deno.test("a history has neither removals nor what they have removed, but with ?removed", async () => {
+  await using room = await openRoom(1000);
+  const entries = await append(room, 200);
+  // Whole pages of it, the first one too.
+  const removed = entries.filter((_, n) => n < 130 || n === 150);
+  for (const { id } of removed) await room.log.remove({ id });
+  const kept = entries.filter((entry) => !removed.includes(entry)).map(({ id }) => id);
+  for (const query of ["?since=all", `?since=${entries[0].id}`]) {
+    assertEquals(await ids(await ask(room, query)), kept);
+    const response = await ask(room, `${query}&removed`);
+    assertEquals(response.headers.get("chat-gap"), null);
+    const rows: { id: string; removes?: string }[] = await response.json();
+    assertEquals(rows.slice(0, kept.length).map(({ id }) => id), kept);
+    assertEquals(
+      rows.slice(kept.length).map(({ removes }) => removes),
+      removed.map(({ id }) => id),
+    );
+    assertEquals(Object.keys(rows.at(-1)!), ["id", "removes"]);
+  }
+  await room.log.remove("all");
+  assertEquals(await ids(await ask(room, "?since=all")), []);
+  const [clear, ...others] = await (await ask(room, `?since=${entries[0].id}&removed`)).json();
+  assertEquals([clear.removes, others], ["all", []]);
+});
+
+Deno.test("a history breaks off when something is removed that it has read and not sent", async () => {
+  await using room = await openRoom(1000);
+  const entries = await append(room, 200);
+  const begin = async () => {
+    const reader = (await ask(room, "?since=all")).body!.getReader();
+    await reader.read();
+    return reader;
+  };
+  const rest = async (reader: ReadableStreamDefaultReader<Uint8Array>) => {
+    let text = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return text;
+      text += new TextDecoder().decode(value);
+    }
+  };
+  const goesOn = await begin();
+  // Of a page that it has yet to read.
+  await room.log.remove({ id: entries[180].id });
+  const text = await rest(goesOn);
+  assertEquals([text.includes(entries[179].id), text.includes(entries[180].id)], [true, false]);
+  const first = await begin();
+  await room.log.remove({ id: entries[12].id });
+  await assertRejects(() => rest(first), BrokenOffError);
+  const second = await begin();
+  await room.log.remove("all");
+  await assertRejects(() => rest(second), BrokenOffError);
+});

@@ -8,6 +8,7 @@ import { type ErrorStatus, STATUS_CODE, STATUS_TEXT } from "@std/http/status";
 import {
   KeyConflictError,
   LogUnavailableError,
+  RemovedError,
   RoomLimitError,
 } from "../message_log/message_log.ts";
 import { RESERVED_NAMES } from "../chat_message.ts";
@@ -91,6 +92,12 @@ export function toHttpError(error: unknown): HttpError {
       STATUS_CODE.UnprocessableEntity,
       'The field "key" was already used for a different message; use a new key for each message.',
       { field: "key" },
+    );
+  }
+  if (error instanceof RemovedError) {
+    return new HttpError(
+      STATUS_CODE.Gone,
+      "This message was stored, and a moderator has removed it; do not send it again.",
     );
   }
   if (error instanceof RoomLimitError) {

@@ -6,7 +6,13 @@
  */
 
 import { type ChatMessage, compareIds, type Post } from "../chat_message.ts";
-import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
+import {
+  type LogEntry,
+  type LogPage,
+  type MessageLog,
+  type Range,
+  withoutRemoved,
+} from "../message_log/message_log.ts";
 import { nextTurn } from "../reader/piece.ts";
 import { splitLinks } from "../static/message.js";
 import { readRange } from "./history.ts";
@@ -72,13 +78,14 @@ export async function sendPlainPage(
   });
 }
 
-/** A whole range, without what is missing in it and before that. */
+/** The messages of a whole range, without what is missing in it and before that. */
 async function readToEnd(
   log: MessageLog,
   range: Range,
 ): Promise<Pick<LogPage, "entries" | "hasOlder">> {
   const { end, hasOlder, ...first } = await log.read(range);
   let { entries, cursor } = first;
+  using _subscription = log.subscribe((batch) => entries = withoutRemoved(entries, batch));
   while (compareIds(cursor, end) < 0) {
     await nextTurn();
     const next = await log.read({ since: cursor });
@@ -86,7 +93,7 @@ async function readToEnd(
     entries = next.missed === 0 ? [...entries, ...more] : more;
     cursor = next.cursor;
   }
-  return { entries, hasOlder };
+  return { entries: entries.filter(({ removes }) => removes === undefined), hasOlder };
 }
 
 /** Where whoever has posted from a plain page can read the message; undefined if it was another page. */

@@ -27,6 +27,7 @@ import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
  * `Idempotency-Key` that is not UTF-8, 422 for a field that is missing, blank, too
  * long or not text.
  * @throws {KeyConflictError} If the key belongs to another message.
+ * @throws {RemovedError} If the message with this key has been removed.
  * @throws {RoomLimitError} If the room would be one too many.
  * @throws {LogUnavailableError} If it can't be stored now.
  */

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { ServerSentEventParseStream } from "@std/http/server-sent-event-parse-stream";
 import fc from "fast-check";
-import { cursorFrame, eventFrame, messageFrames, retryFrame } from "../reader/sse_frame.ts";
+import { cursorFrame, entryFrames, eventFrame, retryFrame } from "../reader/sse_frame.ts";
 
 const text = fc.string({ unit: "binary" });
 const id = fc.tuple(fc.nat(), fc.nat()).map(([ms, seq]) => `${ms}-${seq}`);
@@ -12,8 +12,12 @@ const json = fc.dictionary(text, text).map((value) => JSON.stringify(value));
 /** Frames as text, and the events that they are. */
 const frames = fc.oneof(
   fc.array(fc.record({ id, json }), { minLength: 1, maxLength: 4 }).map((entries) => ({
-    text: messageFrames(entries),
+    text: entryFrames(entries),
     events: entries.map(({ id, json }): unknown => ({ id, data: json })),
+  })),
+  fc.record({ id, json, removes: id }).map((entry) => ({
+    text: entryFrames([entry]),
+    events: [{ id: entry.id, event: "removed", data: entry.json }],
   })),
   fc.tuple(
     fc.constantFrom("gap", "online", "ping"),

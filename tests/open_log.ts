@@ -16,6 +16,19 @@ export async function openMainLog(store: MessageStore): Promise<MessageLog> {
 
 /** A log that disposes of its store. */
 export function owning(log: MessageLog, store: MessageStore): MessageLog {
+  return changedLog(log, {
+    async [Symbol.asyncDispose]() {
+      await log[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  });
+}
+
+/** A log of which some is otherwise. */
+export function changedLog(
+  log: MessageLog,
+  changes: Partial<Omit<MessageLog, "state">>,
+): MessageLog {
   return {
     append: (post) => log.append(post),
     read: (range) => log.read(range),
@@ -26,9 +39,7 @@ export function owning(log: MessageLog, store: MessageStore): MessageLog {
     update: (change) => log.update(change),
     addressOf: (by) => log.addressOf(by),
     subscribe: (onBatch) => log.subscribe(onBatch),
-    async [Symbol.asyncDispose]() {
-      await log[Symbol.asyncDispose]();
-      await store[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+    ...changes,
   };
 }

@@ -1,6 +1,7 @@
 /** A store whose logs take a moment to open and to close, as they would on another machine. */
 
-import type { MessageLog, MessageStore } from "../message_log/message_log.ts";
+import type { MessageStore } from "../message_log/message_log.ts";
+import { changedLog } from "./open_log.ts";
 
 /** What takes a moment. */
 export type Change = "open" | "close";
@@ -17,26 +18,14 @@ export function slowly(
     rooms: () => store.rooms(),
     async openLog(room) {
       await moment("open", room);
-      return slowToClose(await store.openLog(room), () => moment("close", room));
+      const log = await store.openLog(room);
+      return changedLog(log, {
+        async [Symbol.asyncDispose]() {
+          await moment("close", room);
+          await log[Symbol.asyncDispose]();
+        },
+      });
     },
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  };
-}
-
-function slowToClose(log: MessageLog, moment: () => Promise<void>): MessageLog {
-  return {
-    append: (post) => log.append(post),
-    read: (range) => log.read(range),
-    remove: (what) => log.remove(what),
-    get state() {
-      return log.state;
-    },
-    update: (change) => log.update(change),
-    addressOf: (by) => log.addressOf(by),
-    subscribe: (onBatch) => log.subscribe(onBatch),
-    async [Symbol.asyncDispose]() {
-      await moment();
-      await log[Symbol.asyncDispose]();
-    },
   };
 }
