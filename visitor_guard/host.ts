@@ -24,6 +24,8 @@ export class OwnHosts {
   readonly #names: ReadonlySet<string>;
   readonly #machine: string | undefined;
   readonly #isAny: boolean;
+  /** Most requests have one of a few: to parse it takes as long as the rest of the guard. */
+  #last = "";
 
   constructor({ hostname, machineName, allowHost }: OwnHostsOptions) {
     this.#names = new Set([hostname, ...allowHost].flatMap((name) => toHostname(name) ?? []));
@@ -33,7 +35,13 @@ export class OwnHosts {
 
   /** Whether a `Host`, with or without a port, names this server. */
   has(host: string): boolean {
-    const name = toHostname(host);
+    if (host !== "" && host === this.#last) return true;
+    const isOwn = this.#hasName(toHostname(host));
+    if (isOwn) this.#last = host;
+    return isOwn;
+  }
+
+  #hasName(name: string | undefined): boolean {
     if (name === undefined) return false;
     return this.#isAny || this.#names.has(name) || IP_ADDRESS.test(name) || !name.includes(".") ||
       PRIVATE_NAME.test(name) || name.split(".", 1)[0] === this.#machine;
