@@ -641,7 +641,8 @@ Deno.test("ChatHub makes readers that the chunk has not reached read on without 
 Deno.test("ChatHub sends nothing of a page after a message in it is removed, but for a frame that has begun", async () => {
   await using room = await openRoom();
   const posted = await room.post("first", ...Array.from({ length: 3 }, () => FULL), "rude", "last");
-  const stream = room.open({ since: undefined }).pipeThrough(new TextDecoderStream()).getReader();
+  const { body } = new Response(room.open({ since: undefined }));
+  const stream = body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   const readUntil = async (mark: string) => {
     while (!text.includes(mark)) text += (await stream.read()).value;
