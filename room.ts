@@ -4,7 +4,13 @@
  */
 
 import { ChatHub } from "./chat_hub.ts";
-import type { LogEntry, MessageLog, MessageStore, Start } from "./message_log/message_log.ts";
+import type {
+  LogEntry,
+  MessageLog,
+  MessageStore,
+  RoomEntry,
+  Start,
+} from "./message_log/message_log.ts";
 import { FanOutTurns } from "./reader/fan_out_turns.ts";
 import { Reader, STREAM_BUFFER } from "./reader/reader.ts";
 import { PageBudget, Replay, toFrames, toJson } from "./reader/replay.ts";
@@ -94,6 +100,12 @@ export class Room implements AsyncDisposable {
   }
 }
 
+/** A room as {@linkcode Rooms.list} has it. */
+export interface RoomListing extends RoomEntry {
+  /** How many streams are open. */
+  readonly readers: number;
+}
+
 /** Options for {@linkcode Rooms.open}. */
 export interface RoomsOptions {
   /** Milliseconds between two pings. */
@@ -146,6 +158,23 @@ export class Rooms implements AsyncDisposable {
       if (room) return room.use();
       await (this.#changing.get(name) ?? this.#change(name, () => this.#openRoom(name)));
     }
+  }
+
+  /**
+   * The rooms that have messages, a state or readers, the main room first.
+   *
+   * @throws {LogUnavailableError} If they can't be read now.
+   */
+  async list(): Promise<RoomListing[]> {
+    const messages = new Map(
+      (await this.#store.rooms()).map(({ name, messages }) => [name, messages]),
+    );
+    for (const [name, { hub }] of this.#open) {
+      if (hub.readers > 0 && !messages.has(name)) messages.set(name, 0);
+    }
+    return [...messages].map(([name, messages]) => {
+      return { name, readers: this.#open.get(name)?.hub.readers ?? 0, messages };
+    }).sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   /** Ends every stream; those who come later are sent away. */

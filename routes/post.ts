@@ -11,12 +11,11 @@ import {
   type Post,
 } from "../chat_message.ts";
 import type { MessageLog } from "../message_log/message_log.ts";
-import { MAIN_ROOM } from "../room.ts";
 import { isNavigation } from "./accept.ts";
 import { HttpError } from "./http_error.ts";
 import { plainPageAfter } from "./plain_page.ts";
-import { decodeUtf8, type Fields, readFields } from "./post_fields.ts";
-import { roomAddress } from "./room_path.ts";
+import { decodeUtf8, type Fields, readFields, readText, unprocessable } from "./post_fields.ts";
+import { relativePage } from "./room_path.ts";
 import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
 
 /**
@@ -45,19 +44,13 @@ export async function postMessage(
   const post = { ...await readPost(request, onBody), by };
   const { entry, repeated } = await log.append(post);
   if (isNavigation(request)) {
-    // Relative, as all addresses here: a proxy may have put the chat under a path.
-    const location = plainPageAfter(request, post) ?? pageOf(room);
+    const location = plainPageAfter(request, post) ?? relativePage(room);
     return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location } });
   }
   return new Response(`${entry.json}\n`, {
     status: repeated ? STATUS_CODE.OK : STATUS_CODE.Created,
     headers: { "content-type": "application/json" },
   });
-}
-
-/** The page of a room, from the address of its messages. */
-function pageOf(room: string): string {
-  return room === MAIN_ROOM ? "." : `..${roomAddress(room)}`;
 }
 
 async function readPost(request: Request, onBody?: (bytes: number) => void): Promise<Post> {
@@ -81,12 +74,6 @@ function readNickname(fields: Fields): string {
   return isBlank(nickname) ? "anonymous" : withinLimit("nickname", nickname, MAX_NICKNAME_LENGTH);
 }
 
-function readText(fields: Fields, name: string): string {
-  const value = fields.get(name) ?? "";
-  if (typeof value !== "string") throw unprocessable(name, "is not text; send it as a string");
-  return value;
-}
-
 /** A header arrives as one character a byte. */
 function readIdempotencyKey({ headers }: Request): string {
   const header = headers.get("idempotency-key") ?? "";
@@ -106,10 +93,4 @@ function withinLimit(name: string, text: string, max: number): string {
   const length = text.length <= max ? text.length : [...text].length;
   if (length <= max) return text;
   throw unprocessable(name, `has ${length} characters; send at most ${max}`);
-}
-
-function unprocessable(field: string, problem: string): HttpError {
-  return new HttpError(STATUS_CODE.UnprocessableEntity, `The field "${field}" ${problem}.`, {
-    field,
-  });
 }

@@ -73,6 +73,24 @@ export async function readFields(
 }
 
 /**
+ * The text of a field, empty if it is missing.
+ *
+ * @throws {HttpError} 422 if it is not text.
+ */
+export function readText(fields: Fields, name: string): string {
+  const value = fields.get(name) ?? "";
+  if (typeof value !== "string") throw unprocessable(name, "is not text; send it as a string");
+  return value;
+}
+
+/** The refusal of a field. */
+export function unprocessable(field: string, problem: string): HttpError {
+  return new HttpError(STATUS_CODE.UnprocessableEntity, `The field "${field}" ${problem}.`, {
+    field,
+  });
+}
+
+/**
  * Text from UTF-8.
  *
  * @throws {TypeError} For bytes that are not UTF-8.

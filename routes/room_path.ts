@@ -35,6 +35,14 @@ export function toRoomPath(pathname: string): RoomPath {
   return { room, path, canonical: roomAddress(room) + (path === "/" ? "" : path) };
 }
 
+/**
+ * The address of a room's page from another of the room's addresses: relative, as all here, since a
+ * proxy may have put the chat under a path.
+ */
+export function relativePage(room: string): string {
+  return room === MAIN_ROOM ? "." : `..${roomAddress(room)}`;
+}
+
 /** The path of a room's page. */
 export function roomAddress(room: string): string {
   return `/${encodeURIComponent(room)}`;
