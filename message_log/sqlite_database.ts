@@ -12,6 +12,7 @@
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { LogUnavailableError } from "./message_log.ts";
+import { SqliteGaps } from "./sqlite_gaps.ts";
 
 /** Marks the file as ours in its header: "CHAT" in ASCII. */
 const APPLICATION_ID = 0x43484154;
@@ -27,6 +28,8 @@ const FREE_PART = 1 / 4;
 /** SQLite's number for `PRAGMA auto_vacuum = INCREMENTAL`. */
 const INCREMENTAL = 2;
 const SECRET_BYTES = 32;
+/** The path of a database that is in no file. */
+const IN_MEMORY = ":memory:";
 
 /** How the schema grew; a file's `user_version` is the number of steps it has taken. */
 const MIGRATIONS: readonly string[] = [
@@ -125,6 +128,8 @@ export interface Participant {
 /** The database, in a file or in memory. */
 export class SqliteDatabase implements Disposable {
   readonly #db: DatabaseSync;
+  /** Of the file, if it is in one. */
+  readonly #gaps: SqliteGaps | undefined;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
@@ -133,7 +138,7 @@ export class SqliteDatabase implements Disposable {
   #shrinking: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
-  private constructor(db: DatabaseSync, now: number) {
+  private constructor(db: DatabaseSync, path: string, now: number) {
     this.#db = db;
     checkOwner(db);
     db.exec(`
@@ -143,10 +148,12 @@ export class SqliteDatabase implements Disposable {
       PRAGMA secure_delete = ON;
     `);
     migrate(db, now);
-    wipeWal(db);
+    // A run that was killed may have left there what it had removed.
+    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
+    if (path !== IN_MEMORY) this.#gaps = new SqliteGaps(db, path);
   }
 
   /**
@@ -161,7 +168,7 @@ export class SqliteDatabase implements Disposable {
     try {
       createFile(path);
       db = new DatabaseSync(path);
-      return new SqliteDatabase(db, now);
+      return new SqliteDatabase(db, path, now);
     } catch (error) {
       db?.close();
       if (error instanceof ForeignFileError) throw new Error(error.message);
@@ -216,9 +223,22 @@ export class SqliteDatabase implements Disposable {
     }
   }
 
-  /** Overwrites what the WAL still has of what was removed. */
-  wipe(): void {
-    wipeWal(this.#db);
+  /**
+   * Leaves nothing of what was removed in the file and its WAL.
+   *
+   * @throws {LogUnavailableError} If that is not possible now.
+   */
+  async wipe(): Promise<void> {
+    const steps = this.#gaps?.wipe();
+    for (let isOver = false; !isOver;) {
+      if (this.#isClosed) throw new LogUnavailableError("The message log is closed");
+      try {
+        isOver = steps?.next().done ?? true;
+      } catch (error) {
+        throw new LogUnavailableError("The message log can't be overwritten", { cause: error });
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   get isClosed(): boolean {
@@ -233,6 +253,7 @@ export class SqliteDatabase implements Disposable {
     clearTimeout(this.#shrinking);
     this.writeNow();
     this.#db.close();
+    this.#gaps?.[Symbol.dispose]();
   }
 
   /** One transaction for all logs; each hears of it once it is over. */
@@ -309,7 +330,7 @@ class ForeignFileError extends Error {}
 
 /** Creates a file that only this user can read. SQLite's own would be open to all. */
 function createFile(path: string): void {
-  if (path === ":memory:") return;
+  if (path === IN_MEMORY) return;
   try {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
@@ -349,11 +370,6 @@ function migrate(db: DatabaseSync, now: number): void {
     PRAGMA user_version = ${MIGRATIONS.length};
     COMMIT;
   `);
-}
-
-/** Ends the WAL's file; everything in it goes into the database first. */
-function wipeWal(db: DatabaseSync): void {
-  db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 function readPragma(db: DatabaseSync, name: string): number {

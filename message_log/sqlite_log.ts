@@ -254,7 +254,8 @@ export class SqliteLog implements MessageLog, Participant {
         count += await this.#enqueue(STEP_SIZE, (turn) => this.#removeBy(turn, what.by, from));
       }
     }
-    if (count > 0) this.#wipe();
+    // Also if there is nothing: a run that was killed may not have come to it.
+    await this.#database.wipe();
     return count;
   }
 
@@ -369,8 +370,8 @@ export class SqliteLog implements MessageLog, Participant {
       this.#span = span;
       if (this.#isClosed) this.#dropIfEmpty();
       if (span.first < span.oldest) return true;
-      // Of a removal that was interrupted.
-      if (span.isCleared) this.#database.wipe();
+      // Of a removal that was interrupted; if it can't be done, the next removal does it.
+      if (span.isCleared) this.#database.wipe().catch(() => {});
       return false;
     };
   }
@@ -510,16 +511,6 @@ export class SqliteLog implements MessageLog, Participant {
     span.dead -= this.#pages.countDead(span, span.oldest, oldest);
     span.oldest = oldest;
     span.isCleared = false;
-  }
-
-  /** Leaves nothing of what was removed in the storage. */
-  #wipe(): void {
-    this.#checkAvailable();
-    try {
-      this.#database.wipe();
-    } catch (error) {
-      throw toLogError(error);
-    }
   }
 
   /** Notes when this run of the program began, if possible; else the next message does. */

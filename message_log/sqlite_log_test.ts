@@ -8,6 +8,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
@@ -371,6 +372,121 @@ Deno.test("SqliteLog refuses a key whose message was damaged in the file", { ign
   await using log = await open(path, { keep: 10 });
   await assertRejects(() => log.append(post), KeyConflictError);
   assertEquals((await append(log, "next")).id.split("-")[1], "2");
+});
+
+interface Secret {
+  readonly room: string;
+  readonly text: string;
+  readonly id: string;
+  readonly by: string;
+}
+
+/** Writes as a busy chat does: in rooms at once, short and long messages, with keys and without. */
+async function writeSecrets(logs: ReadonlyMap<string, MessageLog>): Promise<Secret[]> {
+  const secrets: Secret[] = [];
+  const rooms = [...logs.keys()];
+  for (let turn = 0; turn < 600; turn++) {
+    await Promise.all(Array.from({ length: 1 + turn % 4 }, async (_, n) => {
+      const room = rooms[(turn * 7 + n) % rooms.length];
+      const text = `SECRET-${turn}-${n}.`;
+      const by = turn % 3 === 0 ? "ann-mark" : "ben-mark";
+      const padding = "x".repeat(
+        (turn * 31 + n * 17) % 10 === 0 ? 2500 : (turn * 13 + n * 29) % 150,
+      );
+      const { entry } = await logs.get(room)!.append({
+        nickname: `${text}nick`,
+        message: padding + text + padding,
+        by,
+        ...(turn % 2 === 0 && { key: `key ${turn} ${n}` }),
+      });
+      secrets.push({ room, text, id: entry.id, by });
+    }));
+  }
+  return secrets;
+}
+
+/** Which of their texts are somewhere in a file or its WAL. */
+function findSecrets(path: string): Set<string> {
+  const found = new Set<string>();
+  for (const file of [path, `${path}-wal`]) {
+    if (!existsSync(file)) continue;
+    const text = new TextDecoder("latin1").decode(Deno.readFileSync(file));
+    for (const [secret] of text.matchAll(/SECRET-\d+-\d+\./g)) found.add(secret);
+  }
+  return found;
+}
+
+function openLogs(store: SqliteStore): Map<string, MessageLog> {
+  return new Map(["", "biology", "physics"].map((room) => [room, store.openLog(room)]));
+}
+
+Deno.test("SqliteLog leaves nothing of what is removed in the file, nor in its WAL", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  {
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const logs = openLogs(store);
+    const secrets = await writeSecrets(logs);
+    const isPicked = (n: number) => n % 50 === 0;
+    for (const { room, id } of secrets.filter((_, n) => isPicked(n))) {
+      await logs.get(room)!.remove({ id });
+    }
+    for (const log of logs.values()) await log.remove({ by: "ann-mark" });
+    const left = new Set(
+      secrets.filter(({ by }, n) => by !== "ann-mark" && !isPicked(n)).map(({ text }) => text),
+    );
+    assertEquals(findSecrets(path), left);
+    // What SQLite has in memory of a page comes to the WAL with the next change of it.
+    const found: Set<string>[] = [];
+    for (const log of logs.values()) {
+      log.subscribe(() => found.push(findSecrets(path)));
+      await log.remove({ by: "ben-mark" });
+    }
+    assert(found.every((texts) => texts.isSubsetOf(left)));
+    assertEquals(findSecrets(path), new Set());
+  }
+  assertEquals(query(path, "SELECT integrity_check AS it FROM pragma_integrity_check"), "ok");
+  assertEquals(findSecrets(path), new Set());
+});
+
+Deno.test(
+  "SqliteLog leaves nothing in the file of a room that is cleared",
+  { ignore },
+  async () => {
+    await using folder = await newFolder();
+    const path = `${folder.path}/chat.db`;
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const logs = openLogs(store);
+    const secrets = await writeSecrets(logs);
+    for (const [name, log] of logs) {
+      await log.remove("all");
+      const texts = secrets.filter(({ room }) => room === name).map(({ text }) => text);
+      assert(findSecrets(path).isDisjointFrom(new Set(texts)), name);
+    }
+  },
+);
+
+Deno.test("SqliteStore.open() leaves nothing in the WAL that a run which was killed has removed", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const killed = `${folder.path}/killed.db`;
+  {
+    await using store = SqliteStore.open(path, { keep: 10 });
+    await using log = store.openLog("");
+    const id = (await append(log, "SECRET-1-1.")).id;
+    // The transaction is over, and no more.
+    using _subscription = log.subscribe(() => {
+      for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, killed + end);
+    });
+    await log.remove({ id });
+  }
+  assertEquals(findSecrets(killed), new Set(["SECRET-1-1."]));
+  await using _store = SqliteStore.open(killed, { keep: 10 });
+  assertEquals(findSecrets(killed), new Set());
 });
 
 /** The main room's log in a file. */

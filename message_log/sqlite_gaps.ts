@@ -1,0 +1,111 @@
+/**
+ * The unused space inside the pages of a database's file. SQLite overwrites what it deletes
+ * (`secure_delete`), but when it arranges the rows of a page anew it leaves copies of some in the gap
+ * between the cell pointers and the cells (File Format, section 1.6), and deletes only the rows. Nothing but
+ * VACUUM would rid a file of those copies, which Deno does not allow and which takes seconds for a large one.
+ */
+
+import type { DatabaseSync } from "node:sqlite";
+
+/** This many bytes are looked through in one turn of the event loop. */
+const SLICE_BYTES = 256 * 1024;
+/** The database's header, before that of its first page. */
+const FILE_HEADER_BYTES = 100;
+/** The kinds of b-tree pages, and the length of their headers. */
+const HEADER_BYTES = new Map([[2, 12], [5, 12], [10, 8], [13, 8]]);
+/** The first byte of other pages is part of a page's number, and 0 up to this one. */
+const MAX_PAGES = 2 ** 24;
+
+/** Where the unused bytes of a file are: from an offset to another. */
+type Gap = readonly [start: number, end: number];
+
+/** The gaps of a database that is ours alone. */
+export class SqliteGaps implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #file: Deno.FsFile;
+  readonly #pageSize: number;
+  /** Every so many pages there is one that tells what the next are, from the second on. */
+  readonly #mapInterval: number;
+
+  /** The database must be open, and stay so until this is disposed of: to close the file ends its locks. */
+  constructor(db: DatabaseSync, path: string) {
+    this.#db = db;
+    this.#file = Deno.openSync(path, { read: true, write: true });
+    this.#pageSize = Number(db.prepare("PRAGMA page_size").get()!.page_size);
+    const isMapped = db.prepare("PRAGMA auto_vacuum").get()!.auto_vacuum !== 0;
+    this.#mapInterval = isMapped ? Math.floor(this.#pageSize / 5) + 1 : Infinity;
+  }
+
+  /**
+   * Overwrites them with zeros. It goes from the end of the file to its beginning, as pages do that
+   * SQLite moves to shrink the file. Each step is to be done in a turn of its own.
+   */
+  *wipe(): Generator<void> {
+    this.#flush();
+    const size = Math.min(this.#file.statSync().size, MAX_PAGES * this.#pageSize);
+    for (let end = size; end > 0; end -= SLICE_BYTES) {
+      const start = Math.max(end - SLICE_BYTES, 0);
+      if (this.#find(start, end).length > 0) {
+        // Nothing that SQLite has in memory may be written over it later.
+        this.#flush();
+        for (const [from, to] of this.#find(start, end)) {
+          this.#file.seekSync(from, Deno.SeekMode.Start);
+          this.#file.writeSync(new Uint8Array(to - from));
+        }
+      }
+      yield;
+    }
+    this.#file.syncDataSync();
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+
+  /** Has all that SQLite knows in the file, and nowhere else. */
+  #flush(): void {
+    this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA shrink_memory;");
+  }
+
+  /** The gaps with something in them, of the pages in a part of the file. */
+  #find(start: number, end: number): Gap[] {
+    const bytes = new Uint8Array(end - start);
+    this.#file.seekSync(start, Deno.SeekMode.Start);
+    const length = readWhole(this.#file, bytes);
+    const gaps: Gap[] = [];
+    for (let at = 0; at + this.#pageSize <= length; at += this.#pageSize) {
+      const number = (start + at) / this.#pageSize + 1;
+      if ((number - 2) % this.#mapInterval === 0) continue;
+      const gap = gapOf(bytes.subarray(at, at + this.#pageSize), number);
+      if (gap) gaps.push([start + at + gap[0], start + at + gap[1]]);
+    }
+    return gaps;
+  }
+}
+
+/** The gap of a page, if the page has one with something in it. */
+function gapOf(page: Uint8Array, number: number): Gap | undefined {
+  const header = number === 1 ? FILE_HEADER_BYTES : 0;
+  const headerBytes = HEADER_BYTES.get(page[header]);
+  if (headerBytes === undefined) return undefined;
+  const numberAt = (at: number) => page[at] << 8 | page[at + 1];
+  const pointers = header + headerBytes;
+  const start = pointers + 2 * numberAt(header + 3);
+  const end = numberAt(header + 5) || 65_536;
+  if (start > end || end > page.length) return undefined;
+  for (let at = pointers; at < start; at += 2) {
+    if (numberAt(at) < end || numberAt(at) >= page.length) return undefined;
+  }
+  for (let at = start; at < end; at++) if (page[at] !== 0) return [start, end];
+}
+
+/** Fills some bytes from a file; returns how many, fewer only at its end. */
+function readWhole(file: Deno.FsFile, bytes: Uint8Array): number {
+  let length = 0;
+  while (length < bytes.length) {
+    const count = file.readSync(bytes.subarray(length)) ?? 0;
+    if (count === 0) break;
+    length += count;
+  }
+  return length;
+}
