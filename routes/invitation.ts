@@ -50,13 +50,14 @@ function leadsNowhere({ hostname }: URL): boolean {
 }
 
 /** The page that asks, as far as a browser says that it is ours, and that of the room with that path. */
-function pageOf({ headers }: Request, path: string): URL | undefined {
+function pageOf(request: Request, path: string): URL | undefined {
+  const { headers } = request;
   const referer = headers.get("referer") ?? "";
   const page = referer.length <= MAX_URL_LENGTH ? URL.parse(referer) : null;
   if (!page || !/^https?:$/.test(page.protocol) || !page.pathname.endsWith(path)) return undefined;
   const site = headers.get("sec-fetch-site");
   // Over plain HTTP browsers say so only of their own machine; for others the host must do.
-  const isOurs = site ? site === "same-origin" : isOwnHost(page.origin, headers);
+  const isOurs = site ? site === "same-origin" : isOwnHost(page.origin, request);
   if (!isOurs) return undefined;
   page.search =
     page.hash =

@@ -1,6 +1,7 @@
 /** A request, with what every route wants to know of it, found out once. */
 
 import { STATUS_CODE } from "@std/http/status";
+import { hostOf } from "../visitor_guard/host.ts";
 import type { Role } from "../visitor_guard/session.ts";
 import { HttpError } from "./http_error.ts";
 
@@ -39,7 +40,7 @@ export function toVisit(
       `The address has ${length} characters; send at most ${MAX_URL_LENGTH}.`,
     );
   }
-  const url = HOST.test(request.headers.get("host") ?? "") ? URL.parse(request.url) : null;
+  const url = HOST.test(hostOf(request)) ? URL.parse(request.url) : null;
   if (url) return { request, url, address, isSecure };
   throw new HttpError(
     STATUS_CODE.BadRequest,

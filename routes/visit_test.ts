@@ -41,6 +41,13 @@ Deno.test("toVisit() takes the path from the request's target alone", () => {
   }
 });
 
+Deno.test("toVisit() refuses a host that is none over HTTP/2 too, where the address alone has it", () => {
+  const get = (host: string) =>
+    toVisit({ url: `https://${host}/`, headers: new Headers() } as Request);
+  assertEquals(get("localhost:4567").url.pathname, "/");
+  assertEquals(assertThrows(() => get("user:word@localhost"), HttpError).status, 400);
+});
+
 Deno.test("toVisit() refuses an address over 2,048 characters", () => {
   const visit = toVisit(receive("x", `/?since=${"x".repeat(2031)}`));
   assertEquals(visit.request.url.length, 2047);

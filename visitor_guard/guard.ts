@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import { STREAM_HEADERS } from "../routes/headers.ts";
 import { excerpt, HttpError } from "../routes/http_error.ts";
 import { addressKey, visitorAddress } from "./address.ts";
-import { OwnHosts } from "./host.ts";
+import { hostOf, OwnHosts } from "./host.ts";
 import { PostLimit } from "./post_limit.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { Refusals } from "./refusals.ts";
@@ -96,10 +96,9 @@ export class Guard implements Disposable {
    *
    * @throws {HttpError} 421 for one that is not ours.
    */
-  checkHost({ url, headers }: Request, peer: string): void {
-    // Over HTTP/2 it is in the address.
-    const hosts = [headers.get("host") ?? URL.parse(url)?.host ?? ""];
-    const forwarded = headers.get("x-forwarded-host");
+  checkHost(request: Request, peer: string): void {
+    const hosts = [hostOf(request)];
+    const forwarded = request.headers.get("x-forwarded-host");
     if (forwarded !== null && this.#isTrusted(peer)) hosts.push(lastOf(forwarded));
     for (const host of hosts) {
       if (this.#hosts.has(host)) continue;

@@ -48,6 +48,14 @@ export class OwnHosts {
   }
 }
 
+/**
+ * The host and port that a request was sent to, as it is there: in `Host`, or over HTTP/2 in
+ * `:authority`, which Deno shows in the address only.
+ */
+export function hostOf({ headers, url }: Request): string {
+  return headers.get("host") ?? /^\w+:\/\/([^/?#]*)/.exec(url)?.[1] ?? "";
+}
+
 /** The name in a `Host`: in lower case, without the port and a dot at the end; undefined if it is none. */
 function toHostname(host: string): string | undefined {
   const text = host.includes(":") && !/^\[|^[^:]*:\d*$/.test(host) ? `[${host}]` : host;

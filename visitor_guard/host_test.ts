@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { OwnHosts } from "./host.ts";
+import { hostOf, OwnHosts } from "./host.ts";
 
 const OPTIONS = { hostname: "0.0.0.0", machineName: "ann-laptop.school.example", allowHost: [] };
 
@@ -54,4 +54,17 @@ Deno.test("OwnHosts.has() the host that it listens on and those that it is told 
   const any = new OwnHosts({ ...OPTIONS, allowHost: ["*"] });
   assert(any.has("evil.example.com"));
   assertEquals(any.has(""), false);
+});
+
+Deno.test("hostOf() is the Host header, or over HTTP/2 what the address has", () => {
+  const request = (url: string, host?: string) => ({
+    url,
+    headers: new Headers(host ? { host } : {}),
+  });
+  const of = (...args: Parameters<typeof request>) => hostOf(request(...args) as Request);
+  assertEquals(of("http://a.example/chat", "b.example:4567"), "b.example:4567");
+  assertEquals(of("https://a.example:4567/chat?x#y"), "a.example:4567");
+  assertEquals(of("https://[::1]:4567?x"), "[::1]:4567");
+  assertEquals(of("https://user:word@a.example/"), "user:word@a.example");
+  assertEquals(of("/chat"), "");
 });

@@ -8,6 +8,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { excerpt, HttpError } from "../routes/http_error.ts";
+import { hostOf } from "./host.ts";
 
 /** How long a browser may remember the response to a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 86_400;
@@ -24,12 +25,13 @@ const PREFLIGHT_MAX_AGE_S = 86_400;
  *
  * @throws {HttpError} 403 that names the origin and the setting.
  */
-export function checkOrigin({ method, headers }: Request, allowed: readonly string[]): void {
+export function checkOrigin(request: Request, allowed: readonly string[]): void {
+  const { method, headers } = request;
   const origin = headers.get("origin");
   if (origin && allowed.includes(origin)) return;
   const site = headers.get("sec-fetch-site");
   if (site === "same-origin" || site === "none") return;
-  if (!site && (!origin || isOwnHost(origin, headers))) return;
+  if (!site && (!origin || isOwnHost(origin, request))) return;
   const isReading = method === "GET" || method === "HEAD";
   if (isReading && headers.get("sec-fetch-dest") === "document") return;
   const refusal = `A page of another site (${excerpt(origin ?? site ?? "")}) may not ${
@@ -40,19 +42,19 @@ export function checkOrigin({ method, headers }: Request, allowed: readonly stri
     site
       ? `${refusal}; start the server with --allow-origin and that site's origin to let it.`
       : `${refusal}. If it is the chat's own page, a proxy has replaced Host with "${
-        excerpt(headers.get("host") ?? "")
+        excerpt(hostOf(request))
       }"; let it pass on Host with its port, or X-Forwarded-Host. ` +
         "Otherwise start the server with --allow-origin and that site's origin.",
   );
 }
 
 /** Whether an origin is at the host that a request was sent to, by the origin's own scheme. */
-export function isOwnHost(origin: string, headers: Headers): boolean {
+export function isOwnHost(origin: string, request: Request): boolean {
   const from = URL.parse(origin);
   if (!from?.host) return false;
   // Of several proxies the first has seen what the browser sent.
-  const [forwarded] = (headers.get("x-forwarded-host") ?? "").split(",", 1);
-  return [headers.get("host"), forwarded.trim()]
+  const [forwarded] = (request.headers.get("x-forwarded-host") ?? "").split(",", 1);
+  return [hostOf(request), forwarded.trim()]
     .some((host) => host && URL.parse(`${from.protocol}//${host}`)?.host === from.host);
 }
 

@@ -49,6 +49,11 @@ Deno.test("checkOrigin() takes the first X-Forwarded-Host for what the browser s
   assertRefused({ origin, host, ...site });
 });
 
+Deno.test("checkOrigin() knows its own host over HTTP/2, where there is no Host header", () => {
+  check({ origin: "http://localhost:4567" });
+  assertRefused({ origin: "http://other.test:4567" });
+});
+
 Deno.test("checkOrigin() names the host that a proxy has put in, and what the proxy must do", () => {
   const origin = "http://chat.test:4801";
   const detail = assertRefused({ origin, host: "127.0.0.1:4567" });
