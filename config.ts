@@ -154,6 +154,20 @@ const SETTINGS = {
     about: "makes a moderator of whoever knows it; at a terminal one is made",
     parse: toPassword,
   },
+  tlsCert: {
+    placeholder: "FILE",
+    default: undefined as string | undefined,
+    takes: "the path of a PEM file",
+    about: "certificate for HTTPS, with its chain, as PEM",
+    parse: (text) => text || undefined,
+  },
+  tlsKey: {
+    placeholder: "FILE",
+    default: undefined as string | undefined,
+    takes: "the path of a PEM file",
+    about: "the certificate's private key, as PEM",
+    parse: (text) => text || undefined,
+  },
   allowOrigin: {
     placeholder: "ORIGIN",
     default: [],
@@ -217,8 +231,8 @@ export function readInfo(args: readonly string[]): string | undefined {
  *
  * @param args What follows the program's name on the command line.
  * @param env Looks up an environment variable.
- * @throws {ConfigError} For an unknown flag or argument and for a value that a
- * setting does not take.
+ * @throws {ConfigError} For an unknown flag or argument, for a value that a setting does
+ * not take, and for a certificate or key without the other.
  *
  * @example
  * ```ts
@@ -246,6 +260,7 @@ export function parseConfig(
   if (config.password && config.password.text === config.moderatorPassword?.text) {
     throw new ConfigError("--moderator-password must not be the --password; choose another one");
   }
+  checkTls(config);
   return config;
 }
 
@@ -295,6 +310,15 @@ function readValue<Value>(source: string, text: string, setting: Setting<Value>)
   if (value !== undefined) return value;
   const received = setting.isSecret ? "" : `, received "${text}"`;
   throw new ConfigError(`${source} must be ${setting.takes}${received}`);
+}
+
+function checkTls({ tlsCert, tlsKey }: Config): void {
+  if (tlsCert && !tlsKey) {
+    throw new ConfigError("--tls-key is missing; --tls-cert needs it, for the private key");
+  }
+  if (tlsKey && !tlsCert) {
+    throw new ConfigError("--tls-cert is missing; --tls-key needs it, for the certificate");
+  }
 }
 
 function settings(): [string, Setting<unknown>][] {

@@ -24,6 +24,8 @@ Deno.test("parseConfig() has a default for every setting", () => {
     allowHost: [],
     password: undefined,
     moderatorPassword: undefined,
+    tlsCert: undefined,
+    tlsKey: undefined,
     allowOrigin: [],
     title: "Simple Chat",
     verbose: false,
@@ -127,6 +129,12 @@ Deno.test("parseConfig() refuses lists and limits that have no meaning", () => {
     [["--trust-proxy", "localhost"], "--trust-proxy must be addresses or ranges such as"],
     [["--allow-host", "a.example:80"], "--allow-host must be host names without a port"],
     [["--allow-host", ""], "--allow-host must be host names without a port"],
+    [
+      ["--tls-cert", "", "--tls-key", "x"],
+      '--tls-cert must be the path of a PEM file, received ""',
+    ],
+    [["--tls-cert", "x"], "--tls-key is missing; --tls-cert needs it"],
+    [["--tls-key", "x"], "--tls-cert is missing; --tls-key needs it"],
   ];
   for (const [args, message] of cases) {
     assertStringIncludes(assertThrows(() => read(args), ConfigError).message, message);

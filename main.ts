@@ -7,6 +7,7 @@
  * name. docs/protocol.md has the contract.
  */
 
+import { CertificateError, isExpired, readCertificate } from "./certificate.ts";
 import { type Config, newPassword, parseConfig, readInfo, unknownVariables } from "./config.ts";
 import type { MessageStore } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
@@ -28,6 +29,9 @@ import { toVisit, type Visit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
 import {
   acceptError,
+  certificateExpired,
+  certificateRenewed,
+  certificateUnusable,
   greeting,
   ignoredVariables,
   requestLine,
@@ -195,13 +199,15 @@ async function run(
   const config = withModerator(parseConfig(Deno.args, (name) => Deno.env.get(name)));
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
   if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
+  const certificate = await readCertificate(config);
   // Rooms that are named are as many as were wanted.
   const maxRooms = config.rooms === "any" ? config.maxRooms : Infinity;
   await using store = await openStore(config.messageLog, { ...config, maxRooms });
   await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
-  const hosts = outerHosts(config.hostname);
+  const names = certificate?.names ?? [];
+  const hosts = outerHosts(config.hostname, names);
   using guard = new Guard({
-    config,
+    config: { ...config, allowHost: [...config.allowHost, ...names] },
     machineName: machineName(),
     warn: (line) => terminal.refused(line),
   });
@@ -209,14 +215,20 @@ async function run(
   const server = new Server(handler, {
     hostname: config.hostname,
     port: config.port,
+    certificate,
     // Only a response body that fails midway gets here; the handler has dealt with everything else.
     onError: (error) => toResponse(error, terminal),
     onAcceptError: (reason) => terminal.warn(acceptError(reason)),
   });
-  const stopped = stopSignal();
+  const stopped = stopSignal(certificate && (() => renewCertificate(server, config, terminal)));
   reportFaults(terminal);
   terminal.print(await greeting(config, server.port, hosts));
-  for (const name of STARTING_PERMISSIONS) Deno.permissions.revokeSync({ name });
+  if (certificate && isExpired(certificate)) terminal.warn(certificateExpired(certificate));
+  for (const name of STARTING_PERMISSIONS) {
+    // All files or none: Deno can't revoke it but for two.
+    if (name === "read" && certificate) continue;
+    Deno.permissions.revokeSync({ name });
+  }
   await stopped;
   rooms.close();
   guard.close();
@@ -227,6 +239,20 @@ async function run(
 function withModerator(config: Config): Config {
   const { moderatorPassword = Deno.stdout.isTerminal() ? newPassword() : undefined } = config;
   return { ...config, moderatorPassword };
+}
+
+/** Takes over the certificate that is in its files now, if it can be used. */
+async function renewCertificate(server: Server, config: Config, terminal: Terminal) {
+  try {
+    const certificate = await readCertificate(config);
+    if (!certificate) return;
+    server.renew(certificate);
+    if (isExpired(certificate)) terminal.warn(certificateExpired(certificate));
+    else terminal.print(certificateRenewed(certificate));
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    terminal.warn(certificateUnusable(error));
+  }
 }
 
 /** Reports errors that nobody catches: they end what they happened in, not everybody's streams. */

@@ -220,6 +220,22 @@ Deno.test("every response carries the security headers", async () => {
   );
 });
 
+Deno.test("over TLS every response but a stream has HSTS, but not on localhost", async () => {
+  await using room = await openRoom();
+  const transportSecurity = async (url: string) => {
+    const { headers, body } = await room.handler(new Request(url));
+    await body?.cancel();
+    return headers.get("strict-transport-security");
+  };
+  for (const path of ["/", "/chat.css", "/no.thing"]) {
+    const secure = await transportSecurity(`https://chat.lan:4567${path}`);
+    assertEquals(secure, "max-age=31536000", path);
+    assertEquals(await transportSecurity(`http://chat.lan:4567${path}`), null);
+    assertEquals(await transportSecurity(`https://localhost:4567${path}`), null);
+  }
+  assertEquals(await transportSecurity("https://chat.lan:4567/chat"), null);
+});
+
 Deno.test("HEAD answers as GET does, without a body and without a reader", async () => {
   await using room = await openRoom();
   for (const path of ["/", "/chat.css", "/chat"]) {

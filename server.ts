@@ -4,14 +4,18 @@
  * connection, and closes once everything is answered. How, is the handler's affair.
  */
 
+import type { Certificate } from "./certificate.ts";
+
 /** Connections the kernel queues for us, so that a thousand readers arriving at once all get in. */
 const TCP_BACKLOG = 4096;
-/** The pause before listening again after an error while accepting: time to close the old socket. */
+/** The pause before listening again: time to close the old socket. */
 const PAUSE_MS = 5;
 /** The same if there are no files left for connections, or if it could not listen again. */
 const LONG_PAUSE_MS = 300;
 /** An error like the last one is reported again only after this time without any. */
 const QUIET_MS = 60_000;
+/** A socket that closes waits no longer for a moment without a post. */
+const MAX_POSTS_MS = 1000;
 const OUT_OF_FILES = "the system allows this process no more open files; " +
   "raise the limit with ulimit -n, or with LimitNOFILE= under systemd";
 
@@ -20,6 +24,8 @@ export interface ServerOptions {
   readonly hostname: string;
   /** The port, or 0 for any free one. */
   readonly port: number;
+  /** For HTTPS, over HTTP/2 and HTTP/1.1; plain HTTP if absent. */
+  readonly certificate?: Certificate;
   /** Called with what a handler throws, for a response, and with what breaks off a body. */
   onError(error: unknown): Response;
   /** Called when no connections can be accepted, with the reason; not again while that lasts. */
@@ -41,12 +47,15 @@ export class ListenError extends Error {
  *   closed, and it listens on the same port again as soon as the system allows.
  * - **Answered.** Shutting down waits for every request in flight, including those that
  *   arrive meanwhile, and for every stream to end.
+ * - **Renewed.** A new certificate is for connections to come. Open streams go on over
+ *   those they have.
  */
 export class Server {
   /** The port it listens on. */
   readonly port: number;
   readonly #handler: Handler;
   readonly #options: ServerOptions;
+  #certificate: Certificate | undefined;
   #socket: Socket | undefined;
   /** Sockets that take no more connections, but still have some. */
   readonly #closing = new Set<Promise<void>>();
@@ -58,6 +67,7 @@ export class Server {
   constructor(handler: Handler, options: ServerOptions) {
     this.#handler = handler;
     this.#options = options;
+    this.#certificate = options.certificate;
     try {
       this.#socket = new Socket(handler, options);
     } catch (error) {
@@ -75,21 +85,33 @@ export class Server {
     await Promise.allSettled(this.#closing);
   }
 
+  /** Takes over a certificate that was read again. */
+  renew(certificate: Certificate): void {
+    this.#certificate = certificate;
+    this.#closeSocket();
+  }
+
   async #keepListening(): Promise<void> {
     while (!this.#isShutDown) {
+      let pauseMs = PAUSE_MS;
       try {
-        this.#socket ??= new Socket(this.#handler, { ...this.#options, port: this.port });
+        this.#socket ??= this.#listen();
         await this.#socket.finished;
       } catch (error) {
         if (this.#isShutDown) return;
         const { message } = error as Error;
         const isOutOfFiles = /too many open/i.test(message);
-        const pauseMs = this.#socket && !isOutOfFiles ? PAUSE_MS : LONG_PAUSE_MS;
+        if (!this.#socket || isOutOfFiles) pauseMs = LONG_PAUSE_MS;
         this.#report(isOutOfFiles ? OUT_OF_FILES : message);
         this.#closeSocket();
-        await this.#pause(pauseMs);
       }
+      if (!this.#isShutDown) await this.#pause(pauseMs);
     }
+  }
+
+  #listen(): Socket {
+    const options = { ...this.#options, port: this.port, certificate: this.#certificate };
+    return new Socket(this.#handler, options);
   }
 
   #pause(ms: number): Promise<void> {
@@ -121,13 +143,18 @@ export class Server {
 /** One call of `Deno.serve`, whose loop ends with the first error while accepting. */
 class Socket {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #closed = Promise.withResolvers<void>();
   readonly #posts = new Set<Promise<void>>();
 
-  constructor(
-    handler: Handler,
-    { hostname, port, onError }: Pick<ServerOptions, "hostname" | "port" | "onError">,
-  ) {
-    const options = { hostname, port, onError, tcpBacklog: TCP_BACKLOG, onListen() {} };
+  constructor(handler: Handler, { hostname, port, certificate, onError }: ServerOptions) {
+    const options = {
+      hostname,
+      port,
+      ...certificate,
+      onError,
+      tcpBacklog: TCP_BACKLOG,
+      onListen() {},
+    };
     this.#server = Deno.serve(options, (request, info) => {
       const response = handler(request, info);
       if (request.method === "POST") {
@@ -143,26 +170,32 @@ class Socket {
     return this.#server.addr.port;
   }
 
-  /** Rejects with an error while accepting. */
+  /** Resolves once it accepts nothing more; rejects with an error while accepting. */
   get finished(): Promise<void> {
-    return this.#server.finished;
+    return Promise.race([this.#server.finished, this.#closed.promise]);
   }
 
   /** Closes idle connections at once, and others when their responses have ended. */
   async close(): Promise<void> {
-    // Posts go first: Deno's shutdown breaks off the bodies that are still being read.
-    while (this.#posts.size > 0) await Promise.all(this.#posts);
-    await this.#server.shutdown();
+    // Posts go first: Deno's shutdown breaks off the bodies that are still being read. Others come
+    // meanwhile, on a busy server without end.
+    const deadline = performance.now() + MAX_POSTS_MS;
+    while (this.#posts.size > 0 && performance.now() < deadline) await Promise.all(this.#posts);
+    const ended = this.#server.shutdown();
+    this.#closed.resolve();
+    await ended;
   }
 }
 
 /**
  * The names and addresses by which others reach a server that listens on a host, the best first;
- * none if only this machine can.
+ * none if only this machine can. Best are the names that its certificate is for.
  */
-export function outerHosts(hostname: string): string[] {
-  if (hostname === "0.0.0.0" || hostname === "::") return networkAddresses();
-  return isLoopback(hostname) ? [] : [hostname];
+export function outerHosts(hostname: string, names: readonly string[] = []): string[] {
+  if (isLoopback(hostname)) return [];
+  const isAny = hostname === "0.0.0.0" || hostname === "::";
+  const outerNames = names.filter((name) => !isLoopback(name) && name !== hostname);
+  return [...outerNames, ...isAny ? networkAddresses() : [hostname]];
 }
 
 /** Whether it is a name or address by which a machine reaches itself alone. */
@@ -191,16 +224,20 @@ function networkAddresses(): string[] {
   }
 }
 
-/** Resolves at the first SIGINT, SIGTERM or SIGHUP; from then on they no longer end the program. */
-export function stopSignal(): Promise<void> {
+/**
+ * Resolves at the first SIGINT, SIGTERM or SIGHUP; from then on they no longer end the program.
+ * Instead of that, a SIGHUP calls `onHangUp` if it is given.
+ */
+export function stopSignal(onHangUp?: () => void): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   Deno.addSignalListener("SIGINT", resolve);
-  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
-    // Passed on as SIGINT, the only one that also ends the watcher of `deno run --watch`: a
-    // SIGTERM is what it sends the program itself, before each restart.
-    const passOn = () => Deno.kill(Deno.pid, "SIGINT");
-    Deno.addSignalListener(signal, Deno.build.os === "windows" ? resolve : passOn);
-  }
+  // Passed on as SIGINT, the only one that also ends the watcher of `deno run --watch`: a
+  // SIGTERM is what it sends the program itself, before each restart.
+  const passOn = () => Deno.kill(Deno.pid, "SIGINT");
+  const stop = Deno.build.os === "windows" ? resolve : passOn;
+  Deno.addSignalListener("SIGTERM", stop);
+  // On Windows it is what a console sends that is closed: it ends the program in any case.
+  Deno.addSignalListener("SIGHUP", Deno.build.os === "windows" ? stop : onHangUp ?? stop);
   return promise;
 }
 

@@ -7,12 +7,14 @@ import { until } from "./tests/until.ts";
 /** Stands in for `Deno.serve`; each call takes the next of the errors, or listens. */
 class FakeServe implements Disposable {
   readonly ports: number[] = [];
+  readonly certs: (string | undefined)[] = [];
   readonly sockets: FakeSocket[] = [];
   readonly #real = Deno.serve;
 
   constructor(...errors: (Error | undefined)[]) {
-    Deno.serve = ((options: Deno.ServeTcpOptions) => {
+    Deno.serve = ((options: Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem>) => {
       this.ports.push(options.port!);
+      this.certs.push(options.cert);
       const error = errors.shift();
       if (error) throw error;
       this.sockets.push(new FakeSocket());
@@ -77,6 +79,20 @@ Deno.test("Server does not listen again once it is shut down", async () => {
   // In the pause before it would.
   await server.shutdown();
   assertEquals(fake.ports, [4567]);
+});
+
+Deno.test("Server listens with a new certificate once the old socket takes nothing more", async () => {
+  using fake = new FakeServe();
+  const { server, reasons } = listen(0);
+  const certificate = { cert: "CERT", key: "KEY", expires: new Date(), names: [] };
+  server.renew(certificate);
+  await until(() => fake.sockets.length === 2);
+  assertEquals(fake.ports, [0, 4567]);
+  assertEquals(fake.certs, [undefined, "CERT"]);
+  await server.shutdown();
+  server.renew(certificate);
+  assertEquals(reasons, []);
+  assertEquals(fake.sockets.length, 2);
 });
 
 Deno.test("Server says why it can't listen, and which setting to change", () => {

@@ -15,6 +15,7 @@ import {
   setColorEnabled,
   yellow,
 } from "@std/fmt/colors";
+import type { Certificate } from "./certificate.ts";
 import type { Config } from "./config.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
 import { isLoopback } from "./server.ts";
@@ -174,23 +175,27 @@ function countLines(text: string): number {
  * which others reach it: for a person at a terminal the first comes as a QR code too.
  */
 export async function greeting(
-  { hostname, messageLog, password, moderatorPassword }: Config,
+  { hostname, messageLog, tlsCert, password, moderatorPassword }: Config,
   port: number,
   hosts: readonly string[],
 ): Promise<string> {
-  const isElsewhere = hosts[0] === hostname;
-  const lines = [`The chat is at ${link(isElsewhere ? hostname : "localhost", port)}`];
-  if (!isElsewhere) lines.push(...hosts.map((host) => `On your network: ${link(host, port)}`));
+  const isElsewhere = hosts.includes(hostname);
+  const scheme = tlsCert ? "https" : "http";
+  const addressOf = (host: string) =>
+    `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const link = (host: string) => bold(cyan(addressOf(host)));
+  const lines = [`The chat is at ${link(isElsewhere ? hostname : "localhost")}`];
+  if (!isElsewhere) lines.push(...hosts.map((host) => `On your network: ${link(host)}`));
   if (isLoopback(hostname)) {
     lines.push(dim("Only this machine can reach it; --hostname 0.0.0.0 lets others in."));
   } else if (hosts.length > 0 && Deno.stdout.isTerminal()) {
     const { renderUnicodeCompact } = await import("uqr");
-    const code = renderUnicodeCompact(addressOf(hosts[0], port), { border: 2 });
+    const code = renderUnicodeCompact(addressOf(hosts[0]), { border: 2 });
     lines.push(...code.split("\n").map((row) => bgBlack(brightWhite(row))));
   }
   if (password?.isNew) lines.push(`Password: ${bold(password.text)}`);
   if (moderatorPassword?.isNew) {
-    const where = addressOf(isElsewhere ? hostname : "localhost", port);
+    const where = addressOf(isElsewhere ? hostname : "localhost");
     lines.push(
       `Moderator's password: ${bold(moderatorPassword.text)} (sign in at ${where}/session)`,
     );
@@ -226,6 +231,24 @@ export function acceptError(reason: string): string {
     "Open streams go on, and new ones get in as soon as possible.";
 }
 
+/** That a certificate is out of date. */
+export function certificateExpired({ expires }: Certificate): string {
+  return `${yellow("Expired:")} the certificate, on ${toDay(expires)}. Browsers warn of it; ` +
+    "put a new one in its place and send a SIGHUP.";
+}
+
+/** That a certificate was read again and new connections get it. */
+export function certificateRenewed({ expires }: Certificate): string {
+  return `${time()} New connections get the new certificate, which is good until ${
+    toDay(expires)
+  }.`;
+}
+
+/** Why a certificate that was read again is not used, on one line. */
+export function certificateUnusable({ message }: Error): string {
+  return `${time()} ${red("Cannot renew the certificate:")} ${message}. The old one stays in use.`;
+}
+
 /** Why the server does not start, on one line, with the setting to change. */
 export function startError(error: unknown): string {
   const { message } = error instanceof Error ? error : new Error(String(error));
@@ -247,15 +270,11 @@ function time(): string {
   return dim(new Date().toTimeString().slice(0, 8));
 }
 
+function toDay(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
 /** Enough of a text to recognise it. */
 function shorten(text: string): string {
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
-}
-
-function link(host: string, port: number): string {
-  return bold(cyan(addressOf(host, port)));
-}
-
-function addressOf(host: string, port: number): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

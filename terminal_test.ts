@@ -3,7 +3,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "./config.ts";
 import { outerHosts } from "./server.ts";
-import { acceptError, greeting, requestLine, startError, Terminal } from "./terminal.ts";
+import {
+  acceptError,
+  certificateExpired,
+  certificateRenewed,
+  certificateUnusable,
+  greeting,
+  requestLine,
+  startError,
+  Terminal,
+} from "./terminal.ts";
 import { RecordedTerminal } from "./tests/recorded_terminal.ts";
 
 /** An output that takes bytes only when the test says so. */
@@ -180,6 +189,27 @@ Deno.test("greeting() has the passwords that were made, and no others", async ()
   assertMatch(line, /^[^:]+: [a-z2-9-]{14} \(sign in at http:\/\/localhost:4567\/session\)$/);
 });
 
+Deno.test("greeting() leads to HTTPS, and to the names of the certificate first", async () => {
+  using _interfaces = replaced(
+    Deno,
+    "networkInterfaces",
+    () => [{ family: "IPv4", address: "192.0.2.7" }],
+  );
+  const flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--hostname"];
+  const greetBy = async (hostname: string) => {
+    const config = parseConfig([...flags, hostname], () => undefined);
+    const hosts = outerHosts(hostname, ["localhost", "chat.example"]);
+    return (await greeting(config, 4567, hosts)).split("\n").slice(0, -1);
+  };
+  assertEquals(await greetBy("0.0.0.0"), [
+    "The chat is at https://localhost:4567",
+    "On your network: https://chat.example:4567",
+    "On your network: https://192.0.2.7:4567",
+  ]);
+  assertEquals(await greetBy("192.0.2.7"), ["The chat is at https://192.0.2.7:4567"]);
+  assertEquals((await greetBy("127.0.0.1"))[0], "The chat is at https://localhost:4567");
+});
+
 Deno.test("greeting() does without addresses that the system does not tell", async () => {
   using _interfaces = replaced(Deno, "networkInterfaces", () => {
     throw new Deno.errors.NotSupported("Address family not supported by protocol (os error 97)");
@@ -207,6 +237,16 @@ Deno.test("requestLine() has the path alone, and no more than can be read", () =
 
 Deno.test("acceptError() says that streams go on", () => {
   assertMatch(acceptError("REASON"), /^[\d:]+ Cannot accept connections: REASON\. Open streams/);
+});
+
+Deno.test("what is said of a certificate has its last day, or the reason and what is in use", () => {
+  const certificate = { cert: "", key: "", names: [], expires: new Date("2027-02-03T04:05:06Z") };
+  assertMatch(certificateExpired(certificate), /^Expired: .*, on 2027-02-03\. .* SIGHUP\.$/);
+  assertMatch(certificateRenewed(certificate), /^[\d:]+ New connections .* until 2027-02-03\.$/);
+  assertMatch(
+    certificateUnusable(new Error("REASON")),
+    /^[\d:]+ Cannot renew the certificate: REASON\. The old one stays in use\.$/,
+  );
 });
 
 Deno.test("startError() is one line that says what to do", () => {

@@ -22,6 +22,13 @@ const DOCUMENT_HEADERS: HeaderList = [
   ["referrer-policy", "same-origin"],
 ];
 
+/**
+ * Over TLS: browsers never again ask this host over plain HTTP. Not on localhost, where it would hold
+ * for the servers of all other programs too. A proxy that ends TLS says so itself.
+ */
+const TRANSPORT_SECURITY = "max-age=31536000";
+const IS_SECURE = /^https:\/\/(?!localhost[:/])/;
+
 /** On the stream. */
 export const STREAM_HEADERS = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -39,6 +46,7 @@ export function setSecurityHeaders(headers: Headers, request: Request): void {
   for (const [name, value] of RESOURCE_HEADERS) headers.set(name, value);
   if (headers.get("content-type") === STREAM_HEADERS["content-type"]) return;
   for (const [name, value] of DOCUMENT_HEADERS) headers.set(name, value);
+  if (IS_SECURE.test(request.url)) headers.set("strict-transport-security", TRANSPORT_SECURITY);
   // No other site's page keeps a handle on the page's window. Browsers log an error for it where
   // the origin is not trustworthy (plain HTTP, but for localhost); there they send no Sec-Fetch-Mode.
   if (request.headers.has("sec-fetch-mode")) {

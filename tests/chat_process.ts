@@ -86,7 +86,7 @@ export class ChatProcess implements AsyncDisposable {
 
   /** Its address, without a slash at the end. */
   get url(): string {
-    return this.firstLine.match(/http:\S+/)![0];
+    return this.firstLine.match(/https?:\S+/)![0];
   }
 
   /** What it has printed so far, errors and all. */

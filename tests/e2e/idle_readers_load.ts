@@ -2,10 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { residentKib } from "../../bench/server.ts";
+import { makeCertificate } from "../certificate_files.ts";
 import { post, readHistory } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 import { newFolder } from "../folder.ts";
+import { openUnread, STREAMS_PER_CONNECTION } from "../http2_connection.ts";
 import { RawResponse, RawStream, sendGet } from "../raw_stream.ts";
 
 // What a connection takes before anything waits in the server is known of Linux: less than 3 MB.
@@ -62,6 +64,43 @@ Deno.test(`${STALLED} live readers that take nothing cost at most ${MAX_KIB_EACH
   const max = await sendLongMessages(MESSAGES);
   assert(max - before <= STALLED * MAX_KIB_EACH + TOLERANCE_KIB, `${max - before} KiB in all`);
 });
+
+Deno.test(
+  `${STREAMS_PER_CONNECTION} streams of an HTTP/2 connection that is not read cost no more, and are ended`,
+  { ignore },
+  async () => {
+    await using folder = await newFolder();
+    const { cert, key } = await makeCertificate(folder.path, "chat");
+    const certificate = await Deno.readTextFile(cert);
+    await using chat = await ChatProcess.start([
+      ...["--tls-cert", cert, "--tls-key", key],
+      ...["--heartbeat", "2"],
+    ]);
+    const url = `https://127.0.0.1:${chat.port}/chat`;
+    using client = Deno.createHttpClient({ caCerts: [certificate] });
+    const flood = async () => {
+      for (let n = 0; n < 300; n++) {
+        const body = new URLSearchParams({ message: LONG_MESSAGE });
+        const response = await fetch(url, { method: "POST", body, client });
+        await response.body?.cancel();
+        assertEquals(response.status, 201);
+      }
+      return (await residentKib(chat.pid))!;
+    };
+    /** Waits until there are that many, besides the one who asks. */
+    const readersAre = async (count: number) => {
+      await using watcher = new EventReader(await fetch(`${url}?since=none`, { client }));
+      while (await watcher.nextOf("online") !== String(count + 1));
+    };
+    const before = await flood();
+    using _unread = await openUnread(chat.port, certificate);
+    await readersAre(STREAMS_PER_CONNECTION);
+    const after = await flood();
+    const max = STREAMS_PER_CONNECTION * MAX_KIB_EACH + TOLERANCE_KIB;
+    assert(after - before <= max, `${after - before} KiB in all`);
+    await readersAre(0);
+  },
+);
 
 Deno.test("readers that take nothing for two heartbeats are cut off", { ignore }, async () => {
   await using chat = await ChatProcess.start(["--heartbeat", "1"]);
