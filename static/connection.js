@@ -29,9 +29,15 @@ import { fetchMessages } from "./requests.js";
 /**
  * `check` asks whether the worker is alive; one that was started anew takes it for a `join`. The reply
  * to that is the status. From its cursor the tab knows whether to catch up; all after it follows.
+ * `isMultiplexed`: whether all streams share one connection to the server.
  *
- * @typedef {{ type: "join" | "check", chat: string, heartbeatMs: number, cursor?: string }
- *   | { type: "leave" | "hide" | "online" | "offline" }
+ * @typedef {{
+ *   type: "join" | "check",
+ *   chat: string,
+ *   heartbeatMs: number,
+ *   cursor?: string,
+ *   isMultiplexed?: boolean,
+ * } | { type: "leave" | "hide" | "online" | "offline" }
  * } TabRequest
  */
 
@@ -45,6 +51,8 @@ const POLL_MS = 5000;
 const TRY_STREAM_MS = 60_000;
 /** Over HTTP/1.1 a browser has six connections to a server. Some must be left for other requests. */
 const MAX_STREAMS = 4;
+/** Over HTTP/2 most servers take a hundred requests or more at a time. */
+const MAX_MULTIPLEXED_STREAMS = 50;
 
 /**
  * Starts to count milliseconds. One clock stands still while some computers sleep, the other can be
@@ -284,6 +292,7 @@ export class SharedConnections {
   /** By the address of the room's messages, that looked at last at the end. */
   /** @type {Map<string, SharedConnection>} */
   #rooms = new Map();
+  #maxStreams = MAX_STREAMS;
   /** @type {string=} */
   #network;
 
@@ -310,6 +319,7 @@ export class SharedConnections {
       const connection = this.#rooms.get(room) ?? new SharedConnection(room, request.heartbeatMs);
       this.#rooms.delete(room);
       this.#rooms.set(room, connection);
+      this.#maxStreams = request.isMultiplexed ? MAX_MULTIPLEXED_STREAMS : MAX_STREAMS;
       this.#share();
       connection.join(port, request.cursor);
     } else if (request.type === "leave") {
@@ -334,7 +344,9 @@ export class SharedConnections {
 
   #share() {
     let left = this.#rooms.size;
-    for (const connection of this.#rooms.values()) connection.mayStream = left-- <= MAX_STREAMS;
+    for (const connection of this.#rooms.values()) {
+      connection.mayStream = left-- <= this.#maxStreams;
+    }
   }
 }
 

@@ -15,6 +15,11 @@ import { CHAT, SITE, WORKER } from "./page.js";
 const WORKER_ANSWERS_MS = 4000;
 const CATCH_UP_AGAIN_MS = 5000;
 const heartbeatMs = Number(document.documentElement.dataset.heartbeat) * 1000;
+const [navigation] = performance.getEntriesByType("navigation");
+/** A worker can't tell. */
+const isMultiplexed = /^h[23]$/.test(
+  /** @type {PerformanceNavigationTiming} */ (navigation)?.nextHopProtocol,
+);
 /** @type {Status} */
 const CONNECTING = { type: "status", status: "connecting" };
 
@@ -165,7 +170,7 @@ export class Stream {
   }
 
   #ask(/** @type {MessagePort} */ port, /** @type {"join" | "check"} */ type) {
-    port.postMessage({ type, chat: CHAT, heartbeatMs, cursor: this.#cursor });
+    port.postMessage({ type, chat: CHAT, heartbeatMs, cursor: this.#cursor, isMultiplexed });
   }
 
   #post(/** @type {TabRequest} */ request) {

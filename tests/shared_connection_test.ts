@@ -13,8 +13,9 @@ class FakePort extends EventTarget {
   postMessage({ type }: { type: string }) {
     this.heard.push(type);
   }
-  say(type: string, chat = "http://localhost/chat") {
-    this.dispatchEvent(new MessageEvent("message", { data: { type, chat, heartbeatMs: 1000 } }));
+  say(type: string, chat = "http://localhost/chat", isMultiplexed = false) {
+    const data = { type, chat, heartbeatMs: 1000, isMultiplexed };
+    this.dispatchEvent(new MessageEvent("message", { data }));
   }
 }
 
@@ -27,6 +28,20 @@ class LiveAtOnce {
     if (name === "online") listener(new MessageEvent(name, { data: "1" }));
   }
   close() {}
+}
+
+/** A stream that says nothing, known by the path of its address as long as it is open. */
+class OpenStream {
+  static readonly paths = new Set<string>();
+  readonly #path: string;
+  constructor(url: string) {
+    this.#path = new URL(url).pathname;
+    OpenStream.paths.add(this.#path);
+  }
+  addEventListener() {}
+  close() {
+    OpenStream.paths.delete(this.#path);
+  }
 }
 
 Deno.test("SharedConnections answer a tab's check, which is a join to one that has just started", {
@@ -69,20 +84,9 @@ Deno.test(
   },
   async () => {
     const { SharedConnections } = await loadScript("connection.js");
-    const streams = new Set<string>();
-    class Stream {
-      #url: string;
-      constructor(url: string) {
-        this.#url = new URL(url).pathname;
-        streams.add(this.#url);
-      }
-      addEventListener() {}
-      close() {
-        streams.delete(this.#url);
-      }
-    }
+    const streams = OpenStream.paths;
     const asked: string[] = [];
-    using _stream = replaceGlobal("EventSource", Stream);
+    using _stream = replaceGlobal("EventSource", OpenStream);
     using _fetch = replaceGlobal("fetch", (url: string) => {
       asked.push(new URL(url).pathname);
       return new Promise(() => {});
@@ -105,3 +109,20 @@ Deno.test(
     assertEquals(streams.size, 0);
   },
 );
+
+Deno.test("SharedConnections stream in every room where all streams share one connection", {
+  ignore,
+}, async () => {
+  const { SharedConnections } = await loadScript("connection.js");
+  using _replaced = replaceGlobal("EventSource", OpenStream);
+  const connections = new SharedConnections();
+  const ports = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => {
+    const port = new FakePort();
+    connections.connect(port);
+    port.say("join", `http://localhost/${n}/chat`, true);
+    return port;
+  });
+  assertEquals(OpenStream.paths.size, 8);
+  for (const port of ports) port.say("leave");
+  assertEquals(OpenStream.paths.size, 0);
+});
