@@ -17,6 +17,10 @@ import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 /** Connects readers, then posts messages to them. */
 export interface LoadOrder {
   readonly port: number;
+  /** The server's certificate, as PEM; absent: it speaks plain HTTP. */
+  readonly certificate?: string;
+  /** Whether readers are streams of a few connections. @default {false} */
+  readonly http2?: boolean;
   readonly readers: number;
   /** The paths of the rooms that readers and messages are spread over. */
   readonly paths: readonly string[];
@@ -115,10 +119,10 @@ class Load implements Disposable {
 
   constructor(order: LoadOrder) {
     this.#order = order;
-    const { port, readers, paths, messages } = order;
+    const { readers, messages, paths } = order;
     const counter = new DeliveryCounter(readers, messages, paths.length);
     this.#counter = counter;
-    this.#readers = new Readers({ port, readers, paths, counter, connecting: CONNECTING });
+    this.#readers = new Readers({ ...order, counter, connecting: CONNECTING });
   }
 
   /** Opens every stream; resolves once all are live. */
@@ -128,10 +132,12 @@ class Load implements Disposable {
 
   /** Posts all messages; calls `onDelivered` once all copies are there, then awaits duplicates. */
   async run(onDelivered: () => void): Promise<LoadResult> {
-    const { port, publishers, seconds } = this.#order;
+    const { port, certificate, publishers, seconds } = this.#order;
     using stack = new DisposableStack();
     const connections = [];
-    for (let i = 0; i < publishers; i++) connections.push(stack.use(await connect(port)));
+    for (let i = 0; i < publishers; i++) {
+      connections.push(stack.use(await connect(port, certificate)));
+    }
     const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     const start = microsNow();
     const deadline = start + seconds * 1e6;

@@ -44,7 +44,9 @@ async function measure(
   const server = await startServer(target, options, running, core);
   const load = running.use(new LoadProcess(pinned ? LOAD_CORE : undefined));
 
-  await load.send({ ...WARM_UP, port: server.port });
+  const { port, certificate } = server;
+  const { http2 } = options;
+  await load.send({ ...WARM_UP, port, certificate, http2 });
   await load.until("connected");
   await load.send("go");
   await load.until("result");
@@ -53,7 +55,7 @@ async function measure(
   const { rooms, publishers, messages, rate, size, seconds } = options;
   const emptyKib = await residentKib(server.pid);
   const order = { readers, paths: roomPaths(rooms), publishers, messages, rate, size, seconds };
-  await load.send({ ...order, port: server.port });
+  await load.send({ ...order, port, certificate, http2 });
   const connected = await load.until("connected", (event) => {
     if (event.event === "connecting") show(`${number(event.readers)} connected`);
   });

@@ -20,6 +20,10 @@ export interface Options {
   /** How many messages each reader has missed when all reconnect at once; 0: none reconnects. */
   readonly return: number;
   readonly messageLog: string;
+  /** Whether the chat speaks HTTPS. */
+  readonly tls: boolean;
+  /** Whether the readers are streams of a few HTTP/2 connections. */
+  readonly http2: boolean;
   readonly baseline: boolean;
   /** The file to write the results to, as JSON. */
   readonly json?: string;
@@ -48,6 +52,8 @@ Usage: deno task bench [flags]
   --return N        afterwards disconnect all readers and reconnect them at once, each having
                     missed the last N messages, and time the catch-up; 0: skip this (0)
   --message-log URL the chat's --message-log (memory:)
+  --tls             over HTTPS, with a certificate that is made for it (this needs openssl)
+  --http2           likewise, with 200 readers to a connection
   --baseline        also measure a plain hub that writes each message to each reader at once
   --json FILE       write the results to a file, for bench/plot.ts
   --help            print this help and exit
@@ -73,6 +79,8 @@ export function parseOptions(args: readonly string[]): Options {
       seconds: { type: "string", default: "60" },
       return: { type: "string", default: "0" },
       "message-log": { type: "string", default: "memory:" },
+      tls: { type: "boolean", default: false },
+      http2: { type: "boolean", default: false },
       baseline: { type: "boolean", default: false },
       json: { type: "string" },
       help: { type: "boolean", default: false },
@@ -91,6 +99,8 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: wholeNumber("seconds", values.seconds, 1, 3600),
     return: wholeNumber("return", values.return, 0, Math.min(messages, MAX_MISSED)),
     messageLog: values["message-log"],
+    tls: values.tls || values.http2,
+    http2: values.http2,
     baseline: values.baseline,
     json: values.json,
     help: values.help,
@@ -103,6 +113,9 @@ export function parseOptions(args: readonly string[]): Options {
   }
   if (options.rooms > 1 && (options.baseline || options.return > 0)) {
     throw new RangeError("--baseline and --return are for one room; leave them out, or --rooms");
+  }
+  if (options.tls && (options.baseline || options.return > 0)) {
+    throw new RangeError("--baseline and --return are for plain HTTP; leave out --tls and --http2");
   }
   return options;
 }

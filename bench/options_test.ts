@@ -33,5 +33,8 @@ Deno.test("parseOptions() rejects unknown flags and values out of range", () => 
   for (const flags of [["--baseline"], ["--return", "5"]]) {
     assertThrows(() => parseOptions(["--rooms", "2", ...flags]), RangeError, "for one room");
   }
+  for (const flags of [["--baseline"], ["--return", "5"]]) {
+    assertThrows(() => parseOptions(["--http2", ...flags]), RangeError, "for plain HTTP");
+  }
   assertThrows(() => parseOptions(["--messages", "9999999"]), RangeError, "at most 1000000000");
 });

@@ -3,12 +3,17 @@
  * each of them receives.
  */
 
+import { Http2Connection, STREAMS_PER_CONNECTION } from "../tests/http2_connection.ts";
 import { type MarkCounter, microsNow } from "./mark.ts";
 import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
 /** Options for {@linkcode Readers}. */
 export interface ReadersOptions {
   readonly port: number;
+  /** See {@linkcode LoadOrder.certificate}. */
+  readonly certificate?: string;
+  /** Whether they are streams of a few connections. @default {false} */
+  readonly http2?: boolean;
   readonly readers: number;
   /** The paths of the rooms that they are spread over. @default {the main room's} */
   readonly paths?: readonly string[];
@@ -36,7 +41,8 @@ const encoder = new TextEncoder();
 /** The readers of one order; disposing of them closes all connections at once. */
 export class Readers implements Disposable {
   readonly #options: ReadersOptions;
-  readonly #connections: Deno.Conn[] = [];
+  readonly #connections: Disposable[] = [];
+  readonly #shared: Promise<Http2Connection>[] = [];
   readonly #bufferBytes: number;
   /** Written to in advance: the system allocates memory when it is first touched. */
   readonly #buffers: Uint8Array;
@@ -73,17 +79,53 @@ export class Readers implements Disposable {
 
   [Symbol.dispose](): void {
     this.#closed = true;
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections) connection[Symbol.dispose]();
   }
 
   async #open(reader: number): Promise<void> {
-    const connection = await connect(this.#options.port);
-    this.#connections.push(connection);
+    const { port, certificate, http2 } = this.#options;
     const begin = reader * this.#bufferBytes;
     const buffer = this.#buffers.subarray(begin, begin + this.#bufferBytes);
+    if (http2) return await this.#openShared(reader, buffer);
+    const connection = await connect(port, certificate);
+    this.#connections.push(connection);
     const kept = await this.#untilOnline(connection, reader, buffer);
     this.#ready++;
     this.#read(connection, reader, buffer, kept);
+  }
+
+  /** Opens a stream of a connection that it shares with others, and counts what it receives. */
+  async #openShared(reader: number, buffer: Uint8Array): Promise<void> {
+    const { port, paths = ["/chat"], counter } = this.#options;
+    const connection =
+      await (this.#shared[Math.floor(reader / STREAMS_PER_CONNECTION)] ??= Http2Connection.open(
+        port,
+      ));
+    this.#connections.push(connection);
+    const stream = connection.get(`${paths[reader % paths.length]}?since=none`);
+    const { promise: live, resolve, reject } = Promise.withResolvers<void>();
+    let isLive = false;
+    let text = "";
+    let kept = 0;
+    stream.on("data", (bytes: Uint8Array) => {
+      for (let at = 0; at < bytes.length;) {
+        const part = bytes.subarray(at, at + buffer.length - kept);
+        buffer.set(part, kept);
+        kept = counter.count(reader, buffer, kept + part.length, microsNow());
+        at += part.length;
+      }
+      if (isLive) return;
+      text += asText(bytes);
+      isLive = ONLINE.test(text);
+      if (isLive) resolve();
+    });
+    stream.on("error", reject);
+    stream.on("close", () => {
+      reject(new Error("A stream ended before it was live"));
+      if (!this.#closed) this.#broken++;
+    });
+    await live;
+    this.#ready++;
   }
 
   /** Requests the stream and reads until it is live; returns the length of a cut-off mark. */

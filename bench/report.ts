@@ -69,13 +69,13 @@ const RETURN_COLUMNS: readonly Column[] = [
 
 /** The load, in one line. */
 export function heading(
-  { rooms, publishers, messages, rate, size, messageLog }: Options,
+  { rooms, publishers, messages, rate, size, messageLog, tls, http2 }: Options,
 ): string {
   const pace = rate > 0 ? `${number(rate)} per second` : "as fast as they are accepted";
   return `${count(rooms, "room")}, ${count(publishers, "publisher")}, ${
     count(messages, "message")
   } of ${size} bytes, ` +
-    `${pace}; --message-log ${messageLog}`;
+    `${pace}; --message-log ${messageLog}${http2 ? "; HTTP/2" : tls ? "; TLS" : ""}`;
 }
 
 /** The measurements as a table; after each baseline comes the project's ratio to it. */

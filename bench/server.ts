@@ -1,6 +1,8 @@
 /** Starts the servers to be measured, each in a process of its own, and reads what they use. */
 
+import { makeCertificate } from "../tests/certificate_files.ts";
 import { COMMAND, NO_LIMITS } from "../tests/chat_process.ts";
+import { newFolder } from "../tests/folder.ts";
 import type { Options } from "./options.ts";
 
 /** What is measured: the chat as a user starts it, or the plain hub it is compared with. */
@@ -17,17 +19,29 @@ const TICKS_PER_SECOND = 100;
 export interface Server {
   readonly pid: number;
   readonly port: number;
+  /** As PEM, if it speaks HTTPS. */
+  readonly certificate?: string;
 }
 
 /** Starts a server, to be stopped by disposing of `running`; resolves once it listens. */
 export async function startServer(
   target: Target,
-  { messageLog, rooms }: Pick<Options, "messageLog" | "rooms">,
+  { messageLog, rooms, tls }: Pick<Options, "messageLog" | "rooms"> & Partial<Options>,
   running: AsyncDisposableStack,
   core?: number,
 ): Promise<Server> {
+  const files = tls
+    ? await makeCertificate(running.use(await newFolder()).path, "bench")
+    : undefined;
   const command = target === "project"
-    ? [...COMMAND, ...NO_LIMITS, "--port=0", `--message-log=${messageLog}`, `--max-rooms=${rooms}`]
+    ? [
+      ...COMMAND,
+      ...NO_LIMITS,
+      "--port=0",
+      `--message-log=${messageLog}`,
+      `--max-rooms=${rooms}`,
+      ...files ? [`--tls-cert=${files.cert}`, `--tls-key=${files.key}`] : [],
+    ]
     : [
       Deno.execPath(),
       "run",
@@ -56,7 +70,11 @@ export async function startServer(
     text += value;
   }
   clearTimeout(timeout);
-  return { pid: process.pid, port: Number(/:(\d+)/.exec(text)![1]) };
+  return {
+    pid: process.pid,
+    port: Number(/:(\d+)/.exec(text)![1]),
+    certificate: files && await Deno.readTextFile(files.cert),
+  };
 }
 
 /** Starts a command, pinned to `core` if given. */

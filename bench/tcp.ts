@@ -1,12 +1,14 @@
-/** Plain TCP connections, for readers and publishers. */
+/** Connections for readers and publishers, over TCP or TLS. */
 
 const latin1 = new TextDecoder("latin1");
 
-/** Connects to a server on this machine. */
-export async function connect(port: number): Promise<Deno.TcpConn> {
-  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+/** Connects to a server on this machine; over TLS if it has a certificate. */
+export async function connect(port: number, certificate?: string): Promise<Deno.Conn> {
+  const hostname = "127.0.0.1";
+  const connection = await Deno.connect({ hostname, port });
   connection.setNoDelay(true);
-  return connection;
+  if (certificate === undefined) return connection;
+  return await Deno.startTls(connection, { hostname, caCerts: [certificate] });
 }
 
 /** Writes all the bytes, in as many writes as it takes. */
