@@ -18,12 +18,13 @@ import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { sendInvitation } from "./routes/invitation.ts";
+import { moderate, sendRooms, sendState } from "./routes/moderation.ts";
 import { loadFiles, RoomPages, titleOf } from "./routes/page.ts";
 import { sendPlainPage } from "./routes/plain_page.ts";
 import { postMessage } from "./routes/post.ts";
 import { checkRoom } from "./routes/room_path.ts";
 import { dispatch, type Route } from "./routes/router.ts";
-import { SignIn } from "./routes/session.ts";
+import { requireModerator, SignIn } from "./routes/session.ts";
 import { openStream } from "./routes/stream.ts";
 import { toVisit, type Visit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
@@ -39,6 +40,7 @@ import {
   Terminal,
 } from "./terminal.ts";
 import { Guard } from "./visitor_guard/guard.ts";
+import { checkMayWrite } from "./visitor_guard/mute.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 import { Sessions } from "./visitor_guard/session.ts";
 import { Visitors } from "./visitor_guard/visitor.ts";
@@ -113,15 +115,39 @@ export async function createHandler(
     checkOrigin(request, allowOrigin);
     using _entry = await guard.enterPost(address);
     using use = await rooms.enter(name);
-    const { mark } = await visitors.identify(request, address, name);
+    const { log } = use.room;
+    const visitor = await visitors.identify(request, address, name);
+    const isModerator = visit.role === "moderator";
+    if (!isModerator) checkMayWrite(log.state, visitor);
     return await postMessage(request, {
       room: name,
-      log: use.room.log,
-      by: mark,
+      log,
+      author: {
+        by: visitor.mark,
+        address: visitor.address,
+        ...(isModerator && { moderator: true }),
+      },
       onBody: (bytes) => guard.chargePost(address, bytes),
     });
   };
 
+  const moderation: Route = async (visit, name) => {
+    requireModerator(visit);
+    using use = await rooms.enter(name);
+    return sendState(use.room.log);
+  };
+  const act: Route = async (visit, name) => {
+    const { request, address } = visit;
+    checkOrigin(request, allowOrigin);
+    requireModerator(visit);
+    using _slot = guard.enterBody(address);
+    using use = await rooms.enter(name);
+    return await moderate(request, { room: name, log: use.room.log });
+  };
+  const list: Route = (visit) => {
+    requireModerator(visit);
+    return sendRooms(rooms);
+  };
   const invite: Route = (visit, name) => sendInvitation(visit, name, hosts);
   /** A route of the rooms that may be. */
   const allowed = (route: Route): Route => (visit, name) => {
@@ -133,6 +159,7 @@ export async function createHandler(
     ["/", new Map([["GET", allowed(page)]])],
     ["/chat", new Map([["GET", allowed(read)], ["POST", allowed(post)]])],
     ["/invite.svg", new Map([["GET", allowed(invite)]])],
+    ["/moderation", new Map([["GET", allowed(moderation)], ["POST", allowed(act)]])],
   ]);
   const routes = new Map<string, ReadonlyMap<string, Route>>([
     [
@@ -143,6 +170,7 @@ export async function createHandler(
         ["DELETE", (visit) => signIn.leave(visit)],
       ]),
     ],
+    ["/rooms", new Map([["GET", list]])],
     ["/livez", new Map([["GET", () => new Response("ok\n")]])],
   ]);
   for (const [path, file] of await loadFiles(title)) {

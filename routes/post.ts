@@ -18,6 +18,9 @@ import { decodeUtf8, type Fields, readFields, readText, unprocessable } from "./
 import { relativePage } from "./room_path.ts";
 import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
 
+/** What is known of a sender: see {@linkcode Post}. */
+export type Author = Pick<Post, "by" | "address" | "moderator">;
+
 /**
  * Appends what a request posts to the log, which lets the hub know: posting never
  * waits for readers. A browser that submits a form goes back to the page.
@@ -32,16 +35,15 @@ import { isBlank, normaliseMessage, normaliseNickname } from "./post_text.ts";
  */
 export async function postMessage(
   request: Request,
-  { room, log, by, onBody }: {
+  { room, log, author, onBody }: {
     readonly room: string;
     readonly log: Pick<MessageLog, "append">;
-    /** The mark of the sender. */
-    readonly by: string;
+    readonly author: Author;
     /** Called with the length of the body once it has been read. */
     onBody?(bytes: number): void;
   },
 ): Promise<Response> {
-  const post = { ...await readPost(request, onBody), by };
+  const post = { ...await readPost(request, onBody), ...author };
   const { entry, repeated } = await log.append(post);
   if (isNavigation(request)) {
     const location = plainPageAfter(request, post) ?? relativePage(room);

@@ -97,7 +97,7 @@ Deno.test("POST /chat takes a key for the same in the body and in UTF-8 in the h
     posts.push(post);
     return room.log.append(post);
   };
-  await postMessage(half, { room: "", log: { append }, by: "" });
+  await postMessage(half, { room: "", log: { append }, author: {} });
   assertEquals(posts[0].key, "\ufffd");
 });
 

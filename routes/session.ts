@@ -189,6 +189,16 @@ export class SignIn {
   }
 }
 
+/** @throws {HttpError} 403 to whoever has not shown to be a moderator. */
+export function requireModerator({ role }: Visit): void {
+  if (role === "moderator") return;
+  throw new HttpError(
+    STATUS_CODE.Forbidden,
+    "Only moderators may do that; sign in as one at /session, or send the password as " +
+      "curl -u :PASSWORD does. The server has one if it was started with --moderator-password.",
+  );
+}
+
 /** @throws {HttpError} 401. A browser would ask for the password itself, if it were told of Basic. */
 function refuse({ headers }: Request, detail: string): never {
   const isProgram = !headers.has("sec-fetch-mode") && !headers.has("accept-language");

@@ -57,7 +57,7 @@ Deno.test("what is posted is within the limits and not blank, or is refused", as
     try {
       await postMessage(
         new Request("http://localhost/chat", { method: "POST", headers, body }),
-        { room: "", log, by: "" },
+        { room: "", log, author: {} },
       );
     } catch (error) {
       assert(error instanceof HttpError, `${error}`);

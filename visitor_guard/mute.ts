@@ -1,7 +1,36 @@
-/** Whom the mutes of a room hold. */
+/** Who may write in a room, as its moderators have it. */
 
+import { STATUS_CODE } from "@std/http/status";
 import type { Mute, RoomState } from "../message_log/message_log.ts";
+import { HttpError } from "../routes/http_error.ts";
 import type { VisitorTraits } from "./visitor.ts";
+
+/**
+ * Checks that a visitor who is no moderator may write in a room.
+ *
+ * @throws {HttpError} 403 for a room that is closed and for a visitor who is muted, with the seconds that
+ * this will last in `Retry-After`.
+ */
+export function checkMayWrite(state: RoomState, visitor: VisitorTraits, now = Date.now()): void {
+  if (state.closed) {
+    throw new HttpError(
+      STATUS_CODE.Forbidden,
+      "Only moderators write in this room at the moment; read on, or write again once it is open.",
+    );
+  }
+  const mute = muteOf(state, visitor, now);
+  if (!mute) return;
+  const seconds = Math.ceil((mute.until - now) / 1000);
+  const until = new Date(mute.until).toTimeString().slice(0, 5);
+  throw new HttpError(
+    STATUS_CODE.Forbidden,
+    mute.by === visitor.mark
+      ? `A moderator has muted you in this room until ${until}; read on, or write again then.`
+      : "A moderator has muted somebody at your address, so nobody who is new there can write in " +
+        `this room until ${until}; read on, or write again then.`,
+    { headers: { "retry-after": String(seconds) } },
+  );
+}
 
 /**
  * The mute that holds a visitor, undefined if none does: that of the visitor's mark; or one of the
