@@ -40,7 +40,7 @@ import {
   Terminal,
 } from "./terminal.ts";
 import { Guard } from "./visitor_guard/guard.ts";
-import { checkMayWrite } from "./visitor_guard/mute.ts";
+import { refusalOf } from "./visitor_guard/mute.ts";
 import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
 import { Sessions } from "./visitor_guard/session.ts";
 import { Visitors } from "./visitor_guard/visitor.ts";
@@ -118,7 +118,6 @@ export async function createHandler(
     const { log } = use.room;
     const visitor = await visitors.identify(request, address, name);
     const isModerator = visit.role === "moderator";
-    if (!isModerator) checkMayWrite(log.state, visitor);
     return await postMessage(request, {
       room: name,
       log,
@@ -127,6 +126,7 @@ export async function createHandler(
         address: visitor.address,
         ...(isModerator && { moderator: true }),
       },
+      refusal: isModerator ? undefined : refusalOf(log.state, visitor),
       onBody: (bytes) => guard.chargePost(address, bytes),
     });
   };

@@ -274,6 +274,17 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
     assertEquals((await readAll(log)).entries.length, 2);
   });
 
+  test("append() answers a repeat of whoever may no longer write", async (log) => {
+    const post = { nickname: "ann", message: "hi", key: "k1" };
+    const { entry } = await log.append(post);
+    const refusal = new Error("muted");
+    assertEquals(await log.append(post, refusal), { entry, repeated: true });
+    for (const key of ["k2", undefined]) {
+      assertEquals(await assertRejects(() => log.append({ ...post, key }, refusal)), refusal);
+    }
+    assertEquals((await readAll(log)).entries, [entry]);
+  });
+
   test("append() refuses a key that came with another text", async (log) => {
     const { entry } = await log.append({ nickname: "ann", message: "hi", key: "k" });
     const others = [{ nickname: "ann", message: "ho" }, { nickname: "ben", message: "hi" }];

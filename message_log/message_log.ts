@@ -95,12 +95,13 @@ export interface MessageLog extends AsyncDisposable {
   /**
    * Appends a post; a repeat with the same key is not appended again.
    *
+   * @param refusal What a post is refused with unless it is a repeat: its sender may no longer write.
    * @throws {KeyConflictError} If the key was already used for a different message.
    * @throws {RemovedError} If the message with this key has been removed.
    * @throws {RoomLimitError} If the room has no messages yet, and too many others have.
    * @throws {LogUnavailableError} If it can't be stored now; nothing was stored.
    */
-  append(post: Post): Promise<Appended>;
+  append(post: Post, refusal?: Error): Promise<Appended>;
   /**
    * Reads the first page of a range.
    *

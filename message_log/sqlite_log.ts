@@ -223,8 +223,8 @@ export class SqliteLog implements MessageLog, Participant {
     this.#trimIfDue();
   }
 
-  append(post: Post): Promise<Appended> {
-    return this.#enqueue(1, (turn) => this.#append(turn, post));
+  append(post: Post, refusal?: Error): Promise<Appended> {
+    return this.#enqueue(1, (turn) => this.#append(turn, post, refusal));
   }
 
   // deno-lint-ignore require-await
@@ -394,7 +394,7 @@ export class SqliteLog implements MessageLog, Participant {
     return promise;
   }
 
-  #append(turn: Turn, post: Post): Appended | Refused {
+  #append(turn: Turn, post: Post, refusal?: Error): Appended | Refused {
     const { nickname, message, key, by, moderator, address } = post;
     const { span, ms, batch } = turn;
     const earlier = key === undefined ? undefined : this.#findKey(span, key);
@@ -407,6 +407,7 @@ export class SqliteLog implements MessageLog, Participant {
         ? { entry, repeated: true }
         : new Refused(new KeyConflictError("The key belongs to another message"));
     }
+    if (refusal) return new Refused(refusal);
     if (this.room !== "" && countMessages(span) === 0 && this.#rooms.isFull) {
       return new Refused(new RoomLimitError("As many rooms as may be have messages"));
     }

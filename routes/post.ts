@@ -27,7 +27,7 @@ export type Author = Pick<Post, "by" | "address" | "moderator">;
  *
  * @throws {HttpError} What {@linkcode readFields} throws, 400 for an
  * `Idempotency-Key` that is not UTF-8, 422 for a field that is missing, blank, too
- * long or not text.
+ * long or not text; the refusal.
  * @throws {KeyConflictError} If the key belongs to another message.
  * @throws {RemovedError} If the message with this key has been removed.
  * @throws {RoomLimitError} If the room would be one too many.
@@ -35,16 +35,18 @@ export type Author = Pick<Post, "by" | "address" | "moderator">;
  */
 export async function postMessage(
   request: Request,
-  { room, log, author, onBody }: {
+  { room, log, author, refusal, onBody }: {
     readonly room: string;
     readonly log: Pick<MessageLog, "append">;
     readonly author: Author;
+    /** What it is refused with unless it is a repeat. */
+    readonly refusal?: HttpError;
     /** Called with the length of the body once it has been read. */
     onBody?(bytes: number): void;
   },
 ): Promise<Response> {
   const post = { ...await readPost(request, onBody), ...author };
-  const { entry, repeated } = await log.append(post);
+  const { entry, repeated } = await log.append(post, refusal);
   if (isNavigation(request)) {
     const location = plainPageAfter(request, post) ?? relativePage(room);
     return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location } });

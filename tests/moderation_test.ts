@@ -83,6 +83,8 @@ Deno.test("whoever is muted is told until when, and clearing cookies does not he
   assertEquals(refused.headers.get("retry-after"), "600");
   assertMatch(await assertProblem(refused, 403), /muted you in this room until \d\d:\d\d/);
   assertStringIncludes(await assertProblem(await ann("more", {}), 403), "your address");
+  // A repeat of what was taken before is no new message.
+  assertEquals((await ann("rude words")).status, 200);
   const newcomer = await visit(chat, "10.0.0.1");
   assertStringIncludes(await assertProblem(await newcomer("more"), 403), "your address");
   // The rest of the class goes on, and so does everybody elsewhere and in other rooms.

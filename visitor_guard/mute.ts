@@ -6,23 +6,25 @@ import { HttpError } from "../routes/http_error.ts";
 import type { VisitorTraits } from "./visitor.ts";
 
 /**
- * Checks that a visitor who is no moderator may write in a room.
- *
- * @throws {HttpError} 403 for a room that is closed and for a visitor who is muted, with the seconds that
- * this will last in `Retry-After`.
+ * What a visitor who is no moderator is refused with in a room that is closed or for a mute, with the
+ * seconds that this will last in `Retry-After`; undefined for one who may write.
  */
-export function checkMayWrite(state: RoomState, visitor: VisitorTraits, now = Date.now()): void {
+export function refusalOf(
+  state: RoomState,
+  visitor: VisitorTraits,
+  now = Date.now(),
+): HttpError | undefined {
   if (state.closed) {
-    throw new HttpError(
+    return new HttpError(
       STATUS_CODE.Forbidden,
       "Only moderators write in this room at the moment; read on, or write again once it is open.",
     );
   }
   const mute = muteOf(state, visitor, now);
-  if (!mute) return;
+  if (!mute) return undefined;
   const seconds = Math.ceil((mute.until - now) / 1000);
   const until = new Date(mute.until).toTimeString().slice(0, 5);
-  throw new HttpError(
+  return new HttpError(
     STATUS_CODE.Forbidden,
     mute.by === visitor.mark
       ? `A moderator has muted you in this room until ${until}; read on, or write again then.`

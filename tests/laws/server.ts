@@ -73,8 +73,8 @@ class WatchedLog implements MessageLog {
     this.#onClose = onClose;
   }
 
-  append(post: Post) {
-    return this.#log.append(post);
+  append(post: Post, refusal?: Error) {
+    return this.#log.append(post, refusal);
   }
 
   read(range: Range): Promise<LogPage> {
