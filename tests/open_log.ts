@@ -30,7 +30,7 @@ export function changedLog(
   changes: Partial<Omit<MessageLog, "state">>,
 ): MessageLog {
   return {
-    append: (post) => log.append(post),
+    append: (post, refusal) => log.append(post, refusal),
     read: (range) => log.read(range),
     remove: (what) => log.remove(what),
     get state() {
