@@ -36,6 +36,8 @@ export interface ProcessOptions {
   readonly maxOpenFiles?: number;
   /** A file that its errors are written to. */
   readonly errorFile?: string;
+  /** Whether it has the limits that a user's has. */
+  readonly hasLimits?: boolean;
 }
 
 /** Runs the program until it ends by itself. */
@@ -69,7 +71,8 @@ export class ChatProcess implements AsyncDisposable {
    * first line.
    */
   static async start(args: string[] = [], options?: ProcessOptions): Promise<ChatProcess> {
-    const flags = ["--port", "0", "--message-log", "memory:", ...NO_LIMITS, ...args];
+    const limits = options?.hasLimits ? [] : NO_LIMITS;
+    const flags = ["--port", "0", "--message-log", "memory:", ...limits, ...args];
     const process = command(flags, options).spawn();
     const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
     let line = "";
