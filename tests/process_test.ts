@@ -169,6 +169,41 @@ Deno.test("a chat that listens can use no file, variable or program", { ignore }
   assertEquals((await chat.stop("SIGTERM")).code, 0);
 });
 
+Deno.test("what a moderator removes is in no file any more", { ignore }, async () => {
+  await using folder = await newFolder();
+  const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
+  const env = { CHAT_MODERATOR_PASSWORD: "battery staple" };
+  await using chat = await ChatProcess.start(flags, { env });
+  const send = async (path: string, fields: Record<string, string>) => {
+    const headers = { authorization: `Basic ${btoa(":battery staple")}` };
+    const body = new URLSearchParams(fields);
+    const response = await fetch(`http://127.0.0.1:${chat.port}${path}`, {
+      method: "POST",
+      body,
+      headers,
+    });
+    assertEquals(response.ok, true, await response.clone().text());
+    return await response.json();
+  };
+  const { id } = await send("/chat", { message: "RUDEWORDS", nickname: "RUDENAME" });
+  await send("/biology/chat", { message: "RUDEWORDS".repeat(400) });
+  await send("/chat", { message: "kind words" });
+  const files = async () => {
+    const texts = [];
+    for await (const { name } of Deno.readDir(folder.path)) {
+      texts.push(new TextDecoder("latin1").decode(await Deno.readFile(`${folder.path}/${name}`)));
+    }
+    return texts.join("\n");
+  };
+  assertStringIncludes(await files(), "RUDEWORDS");
+  assertEquals((await send("/moderation", { action: "remove", id })).removed, 1);
+  assertEquals((await send("/biology/moderation", { action: "clear" })).removed, 1);
+  const left = await files();
+  assertEquals(left.match(/RUDE\w*/g), null);
+  assertStringIncludes(left, "kind words");
+  assertEquals((await chat.stop("SIGTERM")).code, 0);
+});
+
 Deno.test("a thousand readers that arrive at once connect without a retry second", {
   ignore,
 }, async () => {
