@@ -215,11 +215,13 @@ export class StreamClient extends Client {
   #onFrame(frame: string): void {
     if (this.#lastFrame === "") assertMatch(frame, /^retry: \d+$/, "a stream begins with a retry");
     this.#lastFrame = frame;
-    const match = /^(?:event: (\w+)\n)?(\w+): ([^\n]+)(?:\ndata: ([^\n]+))?$/.exec(frame);
+    const match = /^(?:event: (\w+)\n)?(\w+): ([^\n]+)(?:(?:\nevent: (removed))?\ndata: ([^\n]+))?$/
+      .exec(frame);
     assert(match, `not a frame: ${frame.slice(0, 200)}`);
-    const [, event, field, value, data] = match;
+    const [, event, field, value, removed, data] = match;
     if (field === "id") {
       assertEquals(event, undefined);
+      assertEquals(removed !== undefined, data !== undefined && "removes" in JSON.parse(data));
       if (data === undefined) this.#run.cursor(value);
       else this.#run.message(value, data);
       this.#cursor = value;
@@ -265,7 +267,7 @@ export class HistoryClient extends Client {
     this.#isUncertain = isUncertain;
     this.#ask = ask;
     this.#last = ledger.last;
-    if (!("before" in ask)) this.#run = new Run(ledger, ask);
+    if (!("before" in ask)) this.#run = new Run(ledger, ask, { withRemovals: false });
   }
 
   receive(response: Response): void {
@@ -284,7 +286,8 @@ export class HistoryClient extends Client {
       const json = line.replace(/^\[/, "").replace(/[,\]]$/, "");
       if (json === "") continue;
       const { id } = JSON.parse(json);
-      this.#run ??= new Run(this.#ledger, { since: this.#idBefore(id) });
+      const start = { since: this.#idBefore(id) };
+      this.#run ??= new Run(this.#ledger, start, { withRemovals: false });
       this.#run.message(id, json);
     }
   }
@@ -297,11 +300,16 @@ export class HistoryClient extends Client {
 
   protected onEnd(): void {
     assert(this.#isWhole && this.text === "", "a history is a whole array");
-    if (!("before" in this.#ask)) return assertEquals(this.#run!.at, this.#last);
+    if (!("before" in this.#ask)) return this.#run!.cursor(this.#ledger.idOf(this.#last));
     const before = this.#ledger.find(this.#ask.before) ?? 0;
     const end = this.#run?.at ?? 0;
-    if (this.#run) assertEquals(before - 1 - end, this.#missed, "missing, and said to be missing");
-    const kept = this.#ledger.firstKept(end + 1, before - 1);
+    if (this.#run) {
+      const skipped = before - 1 - end;
+      const missed = this.#missed ?? NaN;
+      const min = skipped - this.#ledger.countSilent(end + 1, before - 1, false);
+      assert(min <= missed && missed <= skipped, `${missed} of ${skipped} said to be missing`);
+    }
+    const kept = this.#ledger.firstKept(end + 1, before - 1, false);
     assertEquals(kept, undefined, `the history before ${before} ends with ${end}`);
   }
 
@@ -309,9 +317,10 @@ export class HistoryClient extends Client {
     if (error instanceof LogUnavailableError && this.#isUncertain()) return;
     assert(error instanceof BrokenOffError, `${error}`);
     if (this.#run === undefined) return;
+    const { at, isOutdated } = this.#run;
+    if (isOutdated) return;
     // The last line that came may be a whole message: only the next one ends it.
-    const { at } = this.#run;
-    const isLost = [at + 1, at + 2].some((seq) => !this.#ledger.isKept(seq));
+    const isLost = this.#ledger.isHoleWithin(at + 1, 2);
     assert(isLost, `a history was broken off after number ${at}, which is followed`);
   }
 }

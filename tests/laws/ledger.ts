@@ -1,26 +1,41 @@
 /**
  * What the log has acknowledged, as the test remembers it, and the run of it that
- * one client has seen. Both assert: laws 1, 2 and 4 are in here.
+ * one client has seen. Both assert: laws 1, 2, 4 and 9 are in here.
  */
 
 import { assert, assertEquals } from "@std/assert";
 import { compareIds, parseId, type Post } from "../../chat_message.ts";
 import type { Appended, LogEntry, Start } from "../../message_log/message_log.ts";
 
-interface Message extends LogEntry {
-  readonly post: Pick<Post, "nickname" | "message">;
-  /** The number of the last message that was in the log before its batch. */
-  readonly batchStart: number;
+interface Entry extends LogEntry {
+  /** Undefined for a removal. */
+  readonly post?: Pick<Post, "nickname" | "message">;
+  /** The number of the oldest entry that was kept when it was written. */
+  readonly oldest: number;
   key?: string;
 }
 
-/** Everything in the log, in order; the message with sequence number n is the nth. */
+/** What is in a log at one time. */
+export interface LedgerState {
+  readonly last: number;
+  readonly oldest: number;
+  readonly erased: ReadonlySet<number>;
+  readonly removed: ReadonlyMap<number, number>;
+}
+
+/** Everything in the log, in order; the entry with sequence number n is the nth. */
 export class Ledger {
   readonly #keep: number;
   /** The cursor before the first message. */
   readonly #birth: string;
-  readonly #messages: Message[] = [];
-  readonly #erased = new Set<number>();
+  readonly #messages: Entry[] = [];
+  /** The number of the oldest entry that is kept. */
+  #oldest = 1;
+  #erased = new Set<number>();
+  /** Which messages have been removed, and the how many-eth removal that was. */
+  #removed = new Map<number, number>();
+  /** How many removals there have been. */
+  removals = 0;
   /** Ids that were acknowledged before an older copy of the file was put back. */
   readonly lost: string[] = [];
 
@@ -49,45 +64,110 @@ export class Ledger {
   }
 
   /** Takes a batch in: law 1. */
-  add(batch: readonly LogEntry[], batchStart = this.last): void {
-    for (const { id, json } of batch) {
+  add(batch: readonly LogEntry[]): void {
+    for (const { id, json, removes } of batch) {
       const before = this.idOf(this.last);
       assert(compareIds(before, id) < 0, `the id ${id} comes after ${before}`);
       assertEquals(parseId(id)!.seq, this.last + 1, "sequence numbers count the messages");
       assert(parseId(id)!.ms >= parseId(before)!.ms, `${id} steps back from ${before}`);
       assert(!this.lost.includes(id), `the id ${id} was another message's`);
-      const { nickname, message, ...rest } = JSON.parse(json);
-      assertEquals(rest.id, id);
-      this.#messages.push({ id, json, batchStart, post: { nickname, message } });
+      if (removes === undefined) {
+        const { nickname, message, ...rest } = JSON.parse(json);
+        assertEquals(rest.id, id);
+        const post = { nickname, message };
+        this.#messages.push({ id, json, oldest: this.#oldest, post });
+      } else {
+        assertEquals(JSON.parse(json), { id, removes });
+        this.#messages.push({ id, json, removes, oldest: this.#oldest });
+        this.#remove(removes);
+      }
     }
+    this.#giveUp();
+  }
+
+  /** Gives up the oldest until there are no more messages than are kept. */
+  #giveUp(): void {
+    if (this.last - this.#oldest < this.#keep) return;
+    let count = 0;
+    for (let seq = this.last; seq >= this.#oldest; seq--) {
+      if (!this.#isDead(seq) && ++count > this.#keep) this.#oldest = seq + 1;
+    }
+  }
+
+  #remove(removes: string): void {
+    this.removals++;
+    if (removes !== "all") {
+      const seq = this.find(removes);
+      assert(
+        seq !== undefined && this.#messages[seq - 1].post,
+        `${removes} is removed, no message`,
+      );
+      assert(!this.#removed.has(seq), `${removes} is removed again`);
+      this.#removed.set(seq, this.removals);
+      return;
+    }
+    for (let seq = 1; seq < this.last; seq++) {
+      if (!this.#removed.has(seq)) this.#removed.set(seq, this.removals);
+    }
+    this.#oldest = this.last;
+  }
+
+  /** Whether an entry does not count as one that is kept. What is missing from the file does. */
+  #isDead(seq: number): boolean {
+    const isNone = this.#removed.has(seq) || this.isRemoval(seq);
+    return isNone && !this.#erased.has(seq);
+  }
+
+  isRemoval(seq: number): boolean {
+    return this.#messages[seq - 1].removes !== undefined;
+  }
+
+  /** The how many-eth removal it was that removed an entry; undefined for none. */
+  removalOf(seq: number): number | undefined {
+    return this.#removed.get(seq);
+  }
+
+  /** The number of the first of the last messages; one past the last if there is none. */
+  nthLast(count: number): number {
+    let first = this.last + 1;
+    for (let seq = this.last, left = count; seq >= this.#oldest && left > 0; seq--) {
+      if (this.#removed.has(seq) || this.isRemoval(seq)) continue;
+      first = seq;
+      left--;
+    }
+    return first;
   }
 
   /** Checks the answer to a post: law 4. */
   answer(post: Post, { entry, repeated }: Appended): void {
     // A log that is being closed answers without emitting.
-    const start = this.#messages.at(-1)?.batchStart;
-    if (parseId(entry.id)!.seq === this.last + 1) this.add([entry], start);
+    if (parseId(entry.id)!.seq === this.last + 1) this.add([entry]);
     const seq = this.find(entry.id);
     assert(seq !== undefined, `the answer has the unknown id ${entry.id}`);
     const message = this.#messages[seq - 1];
     assert(entry.json === message.json, `${entry.id} is not what the log emitted`);
-    const { nickname, message: text } = message.post;
+    const { nickname, message: text } = message.post!;
     assert(nickname === post.nickname && text === post.message, `${entry.id} is another post`);
     if (repeated) return assertEquals(message.key, post.key, "a repeat of another key's message");
     assertEquals(message.key, undefined, "two posts became one message");
     if (post.key === undefined) return;
     const earlier = this.#messages.findLastIndex(({ key }) => key === post.key) + 1;
-    const isKnown = earlier > message.batchStart - this.#keep && !this.#erased.has(earlier);
+    const isKnown = earlier >= message.oldest && !this.#erased.has(earlier);
     assert(earlier === 0 || !isKnown, `the key of ${this.idOf(earlier)} was taken again`);
     message.key = post.key;
   }
 
-  /** Checks that a key was refused for a reason: law 4. */
-  refuse({ key, message }: Post): void {
-    const other = this.#messages.find((other) =>
-      other.key === key && other.post.message !== message
-    );
-    assert(other, `the key ${key} was refused although no other message has it`);
+  /** Checks that a key was refused for a reason; `removals` had been made when it was sent: laws 4 and 9. */
+  refuse({ key, message }: Post, isRemoved: boolean, removals: number): void {
+    const index = this.#messages.findLastIndex((other) => other.key === key);
+    assert(index >= 0, `the key ${key} was refused, which is new`);
+    const { post } = this.#messages[index];
+    const removal = this.#removed.get(index + 1);
+    if (isRemoved) assert(removal !== undefined, `the key ${key} is of no removed message`);
+    else {
+      assert((removal ?? Infinity) > removals, `the key ${key} is of a removed message`);
+      assert(post!.message !== message, `the key ${key} was refused to its own message`);
+    }
   }
 
   erase(from: number, to: number): void {
@@ -95,32 +175,67 @@ export class Ledger {
   }
 
   /** An older copy of the file was put back: what came after it is lost. */
-  cutTo(last: number, erased: Iterable<number>): void {
+  cutTo({ last, oldest, erased, removed }: LedgerState): void {
     this.lost.push(...this.#messages.splice(last).map(({ id }) => id));
-    this.#erased.clear();
-    for (const seq of erased) this.#erased.add(seq);
+    this.#oldest = oldest;
+    this.#erased = new Set(erased);
+    this.#removed = new Map(removed);
   }
 
-  get erased(): ReadonlySet<number> {
-    return this.#erased;
+  get state(): LedgerState {
+    return {
+      last: this.last,
+      oldest: this.#oldest,
+      erased: new Set(this.#erased),
+      removed: new Map(this.#removed),
+    };
   }
 
-  /** Whether a message is neither trimmed nor erased. */
+  /** The number of the removal of everything, if it is kept and there has been no more than so many. */
+  clearBefore(removals: number): number {
+    const removal = this.#messages.findLastIndex(({ removes }) => removes === "all") + 1;
+    const nth = this.#removed.get(removal - 1) ?? 0;
+    return removal >= this.#oldest && nth <= removals && !this.#erased.has(removal) ? removal : 0;
+  }
+
+  /** Whether an entry is neither trimmed, removed nor erased. */
   isKept(seq: number): boolean {
-    return seq > this.last - this.#keep && !this.#erased.has(seq);
+    return seq >= this.#oldest && !this.#erased.has(seq) && !this.#removed.has(seq);
   }
 
-  /** The first kept message in a span; undefined if none of it is. */
-  firstKept(from: number, to: number): number | undefined {
-    for (let seq = Math.max(from, this.last - this.#keep + 1); seq <= to; seq++) {
-      if (this.isKept(seq)) return seq;
+  /** The first kept entry in a span; undefined if none of it is. */
+  firstKept(from: number, to: number, withRemovals: boolean): number | undefined {
+    for (let seq = Math.max(from, this.#oldest); seq <= to; seq++) {
+      if (this.isKept(seq) && (withRemovals || !this.isRemoval(seq))) return seq;
     }
+  }
+
+  /** Whether an entry is missing before so many messages of a history that goes on. */
+  isHoleWithin(from: number, count: number): boolean {
+    for (let seq = from, left = count; seq <= this.last && left > 0; seq++) {
+      if (this.#erased.has(seq) || seq < this.#oldest) return true;
+      if (!this.isRemoval(seq) && !this.#removed.has(seq)) left--;
+    }
+    return false;
+  }
+
+  /** How many entries of a span are passed over without being missing. */
+  countSilent(from: number, to: number, withRemovals: boolean): number {
+    let count = 0;
+    for (let seq = from; seq <= to; seq++) {
+      if (this.#removed.has(seq) || (!withRemovals && this.isRemoval(seq))) count++;
+    }
+    return count;
   }
 }
 
 /** The run of the log that one client sees, from where it begins: law 2. */
 export class Run {
   readonly #ledger: Ledger;
+  /** Whether it is given removals, too. */
+  readonly #withRemovals: boolean;
+  /** How many removals there had been when it began. */
+  readonly #removals: number;
   /** The sequence number of the last message that it has seen, or began after. */
   #at: number;
   /** Where it begins there may be less than was asked for. */
@@ -129,10 +244,12 @@ export class Run {
   #isUnknown = false;
   #missed = 0;
 
-  constructor(ledger: Ledger, start: Start) {
+  constructor(ledger: Ledger, start: Start, { withRemovals = true } = {}) {
     this.#ledger = ledger;
+    this.#withRemovals = withRemovals;
+    this.#removals = ledger.removals;
     const seq = "latest" in start
-      ? ledger.last - start.latest
+      ? ledger.nthLast(start.latest) - 1
       : start.since === undefined
       ? 0
       : ledger.find(start.since);
@@ -161,10 +278,17 @@ export class Run {
     const seq = this.#ledger.find(id);
     assert(seq !== undefined, `got ${id}, which is not in the log`);
     assert(json === this.#ledger.jsonOf(seq), `${id} is not what the log has`);
+    const removal = this.#ledger.removalOf(seq) ?? Infinity;
+    assert(removal > this.#removals, `got ${id}, which had been removed`);
     this.#moveTo(seq, seq - 1);
   }
 
-  /** A cursor without a message: the log ends there. */
+  /** Whether something has been removed since it began. */
+  get isOutdated(): boolean {
+    return this.#ledger.removals > this.#removals;
+  }
+
+  /** A cursor without a message: nothing is before it. */
   cursor(id: string): void {
     const seq = this.#ledger.find(id);
     assert(seq !== undefined, `got the cursor ${id}, which is not in the log`);
@@ -177,14 +301,16 @@ export class Run {
     const problem = `number ${seq} came after number ${this.#at}`;
     assert(!this.#isUnknown, `${problem}, without a gap for an unknown cursor`);
     assert(seq > this.#at || end === seq, problem);
-    if (this.#isFresh) {
-      assert(this.#missed <= end - this.#at, `${problem}, missing ${this.#missed}`);
-    } else {assertEquals(
-        end - this.#at,
-        this.#missed,
-        `${problem}: missing, and told to be missing`,
-      );}
-    const kept = this.#ledger.firstKept(this.#at + 1, end);
+    const skipped = end - this.#at;
+    const silent = this.#ledger.countSilent(this.#at + 1, end, this.#withRemovals);
+    const min = this.#isFresh ? 0 : skipped - silent;
+    // What was removed as a whole is missing to nobody.
+    const from = Math.max(this.#at, this.#ledger.clearBefore(this.#removals) - 1);
+    assert(
+      min <= this.#missed && this.#missed <= Math.max(end - from, 0),
+      `${problem}, told that ${this.#missed} are missing, of which ${silent} have been removed`,
+    );
+    const kept = this.#ledger.firstKept(this.#at + 1, end, this.#withRemovals);
     assertEquals(kept, undefined, `${problem}, but ${kept} is kept`);
     this.#at = seq;
     this.#missed = 0;

@@ -9,6 +9,7 @@ import type { Post } from "../../chat_message.ts";
 import {
   KeyConflictError,
   LogUnavailableError,
+  RemovedError,
   type Start,
 } from "../../message_log/message_log.ts";
 import { SqliteStore } from "../../message_log/sqlite_store.ts";
@@ -16,7 +17,7 @@ import { sendHistory } from "../../routes/history.ts";
 import { toVisit } from "../../routes/visit.ts";
 import { Client, type Connection, HistoryClient, StreamClient } from "./clients.ts";
 import { FakeTime } from "./fake_time.ts";
-import { Ledger, Run } from "./ledger.ts";
+import { Ledger, type LedgerState, Run } from "./ledger.ts";
 import {
   type Command,
   type Cursor,
@@ -33,6 +34,7 @@ const BEGINNING = Date.UTC(2026, 0, 1);
 const QUIET_TURNS = 6;
 /** This many cursors of each room are tried at the end of a run. */
 const MAX_CURSORS = 20;
+const MARKS = ["ann-mark", "ben-mark"];
 const TEXTS = { short: "x", long: "x".repeat(3990), wide: "👋é".repeat(500) };
 
 /** Runs a schedule; `folder` is for the file, undefined for logs in memory. */
@@ -58,7 +60,7 @@ export async function run({ keep, commands }: Schedule, folder?: string): Promis
 /** The file as it was, and what was in it of each room. */
 interface Copy {
   readonly bytes: Uint8Array;
-  readonly rooms: readonly { readonly last: number; readonly erased: readonly number[] }[];
+  readonly rooms: readonly LedgerState[];
 }
 
 /** A chat that goes on over restarts, with all who take part in it. */
@@ -99,7 +101,8 @@ class Chat implements AsyncDisposable {
       case "append":
         for (let n = 0; n < command.count; n++) {
           const message = `${this.#posts++} ${TEXTS[command.text]}`;
-          void this.#post(command.room, { nickname: "ann", message });
+          const by = MARKS[this.#posts % MARKS.length];
+          void this.#post(command.room, { nickname: "ann", message, by });
         }
         return;
       case "appendKeyed":
@@ -108,6 +111,8 @@ class Chat implements AsyncDisposable {
           message: `variant ${command.variant}`,
           key: `key ${command.key}`,
         });
+      case "remove":
+        return void this.#remove(command);
       case "join":
         for (let n = 0; n < command.count; n++) {
           const { room, cursor, appetite } = command;
@@ -274,6 +279,7 @@ class Chat implements AsyncDisposable {
   async #post(name: string, post: Post): Promise<void> {
     const server = this.#server;
     const ledger = this.#ledgerOf(name);
+    const { removals } = ledger;
     let law: () => void;
     try {
       using use = await server.enter(name);
@@ -281,11 +287,27 @@ class Chat implements AsyncDisposable {
       law = () => ledger.answer(post, appended);
     } catch (error) {
       law = () => {
-        if (!(error instanceof KeyConflictError)) throw error;
-        ledger.refuse(post);
+        const isRemoved = error instanceof RemovedError;
+        if (!isRemoved && !(error instanceof KeyConflictError)) throw error;
+        ledger.refuse(post, isRemoved, removals);
       };
     }
     if (server === this.#server) this.#note(law);
+  }
+
+  /** Removes something; what comes after that has none of it: the ledger sees to that. */
+  async #remove({ room, what, which }: Extract<Command, { do: "remove" }>): Promise<void> {
+    const server = this.#server;
+    const ledger = this.#ledgerOf(room);
+    const id = ledger.idOf(Math.max(ledger.last - which, 0));
+    const removal = { one: { id }, mark: { by: MARKS[which % MARKS.length] }, all: "all" } as const;
+    try {
+      using use = await server.enter(room);
+      await use.room.log.remove(removal[what]);
+    } catch (error) {
+      // Of a server that was killed nobody hears.
+      if (server === this.#server && !this.#isStopping) this.#fault ??= error;
+    }
   }
 
   async #join(client: StreamClient): Promise<void> {
@@ -394,19 +416,14 @@ class Chat implements AsyncDisposable {
   }
 
   #takeCopy(): Copy {
-    const rooms = ROOMS.map((room) => {
-      const { last, erased } = this.#ledgerOf(room);
-      return { last, erased: [...erased] };
-    });
+    const rooms = ROOMS.map((room) => this.#ledgerOf(room).state);
     return { bytes: Deno.readFileSync(this.#path), rooms };
   }
 
   /** Time has passed since what is lost was written, whatever the clock showed. */
   #putBack({ bytes, rooms }: Copy): void {
     Deno.writeFileSync(this.#path, bytes);
-    for (const [n, { last, erased }] of rooms.entries()) {
-      this.#ledgerOf(ROOMS[n]).cutTo(last, erased);
-    }
+    for (const [n, state] of rooms.entries()) this.#ledgerOf(ROOMS[n]).cutTo(state);
     // Rooms that write at the same time may have ids of the next milliseconds.
     this.#latest += ROOMS.length;
     this.#now = this.#latest;

@@ -22,6 +22,7 @@ export type Command =
   | { do: "nibble" | "devour" | "comeBack" | "failRead" }
   | { do: "leave"; which: number }
   | { do: "turns"; count: number }
+  | { do: "remove"; room: string; what: "one" | "mark" | "all"; which: number }
   | { do: "rush"; room: string; count: number }
   | { do: "tick"; ms: number }
   | { do: "stepClock"; ms: number }
@@ -91,6 +92,15 @@ const COMMON = [
   command("comeBack", 2),
   command("failRead", 1),
   command("leave", 2, { which: fc.nat() }),
+  command("remove", 5, {
+    room,
+    what: fc.oneof(
+      { arbitrary: fc.constant("one"), weight: 6 },
+      { arbitrary: fc.constant("mark"), weight: 2 },
+      { arbitrary: fc.constant("all"), weight: 1 },
+    ),
+    which: fc.oneof(fc.nat(3), fc.nat(40)),
+  }),
   // Each turn somebody writes and somebody joins.
   command("rush", 2, { room, count: fc.integer({ min: 2, max: 6 }) }),
   command("turns", 14, { count: fc.integer({ min: 1, max: 4 }) }),
