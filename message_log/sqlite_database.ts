@@ -83,12 +83,14 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO runs SELECT 1, seq, ms FROM runs_of_one_room;
   DROP TABLE runs_of_one_room;
   `,
-  // Moderation. The index has what it is asked for, so that no message is read for it.
+  // Moderation. The index has what it is asked for, so that no message is read for it. What is before
+  // oldest had been given up when something was removed last.
   `
   ALTER TABLE messages ADD COLUMN address TEXT;
   ALTER TABLE messages ADD COLUMN removal TEXT;
   CREATE INDEX messages_removal ON messages (room, seq, removal) WHERE removal IS NOT NULL;
   ALTER TABLE rooms ADD COLUMN state TEXT;
+  ALTER TABLE rooms ADD COLUMN oldest INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
 ];

@@ -52,6 +52,8 @@ export interface RoomRow {
   readonly ms: number;
   /** Its {@linkcode RoomState} as JSON, if it is not the usual one. */
   readonly state: string | null;
+  /** What has a lower number had been given up when something was removed last. */
+  readonly oldest: number;
 }
 
 /** The numbers of entries in a room. */
@@ -72,6 +74,7 @@ export interface RoomTable {
   readonly isFull: boolean;
   /** Adds a room, in the transaction of its first message or state; returns its id. */
   add(room: Pick<RoomRow, "born" | "ms"> & { readonly name: string }): number;
+  setOldest(id: number, oldest: number): void;
   setState(id: number, state: string | null): void;
   /**
    * The milliseconds for the ids of entries that are about to be written: no less than `minMs`, and
@@ -199,7 +202,7 @@ export class SqliteLog implements MessageLog, Participant {
     const last = firstNumber(statements.lastSeq, id) ?? row.last;
     const first = firstNumber(statements.firstSeq, id) ?? last + 1;
     const cleared = firstNumber(statements.lastClear, id);
-    const oldest = Math.max(first, cleared ?? first);
+    const oldest = Math.max(first, row.oldest);
     this.#span = {
       id,
       born,
@@ -208,7 +211,7 @@ export class SqliteLog implements MessageLog, Participant {
       last,
       lastMs: firstNumber(statements.msOf, id, last) ?? (last === 0 ? born : ms),
       dead: firstNumber(statements.countDead, id, oldest, last + 1)!,
-      isCleared: cleared !== undefined,
+      isCleared: cleared === oldest,
       state: parseState(row.state),
     };
     this.#giveUp(this.#span);
@@ -241,9 +244,6 @@ export class SqliteLog implements MessageLog, Participant {
     let count = 0;
     if (what === "all") {
       count = await this.#enqueue(1, (turn) => this.#clear(turn));
-      while (this.#span.first < this.#span.oldest) {
-        await this.#enqueue(0, ({ span }) => this.#trim(span));
-      }
     } else if ("id" in what) {
       count = await this.#enqueue(1, (turn) => {
         const seq = this.#pages.seqOf(turn.span, what.id);
@@ -253,6 +253,9 @@ export class SqliteLog implements MessageLog, Participant {
       for (let from = this.#span.oldest; from <= this.#span.last; from += STEP_SIZE) {
         count += await this.#enqueue(STEP_SIZE, (turn) => this.#removeBy(turn, what.by, from));
       }
+    }
+    while (this.#span.first < this.#span.oldest) {
+      await this.#enqueue(0, ({ span }) => this.#trim(span));
     }
     // Also if there is nothing: a run that was killed may not have come to it.
     await this.#database.wipe();
@@ -342,6 +345,9 @@ export class SqliteLog implements MessageLog, Participant {
     const { ms, batch } = turn;
     if (batch.length > 0) {
       span.lastMs = ms;
+      if (batch.some(({ removes }) => removes !== undefined)) {
+        this.#rooms.setOldest(span.id, span.oldest);
+      }
       if (!this.#rooms.runs.has(span.id)) this.#statements.addRun.run(span.id, last, this.#minMs);
     }
     return () => {

@@ -416,6 +416,30 @@ function findSecrets(path: string): Set<string> {
   return found;
 }
 
+Deno.test("SqliteLog keeps nothing again that it had given up when others were removed", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  mock.timers.enable({ apis: ["setTimeout"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+  const killed = `${folder.path}/killed.db`;
+  {
+    await using log = await open(path, { keep: 1 });
+    const post = (by: string) => log.append({ nickname: "ann", message: "hi", by });
+    for (const by of ["ann-mark", "ann-mark", "ben-mark"]) await post(by);
+    using _subscription = log.subscribe(() => {
+      for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, killed + end);
+    });
+    await log.remove({ by: "ben-mark" });
+    assertEquals(query(killed, "SELECT count(*) AS it FROM messages"), 4);
+  }
+  assertEquals(query(path, "SELECT count(*) AS it FROM messages"), 2);
+  await using log = await open(killed, { keep: 1 });
+  const { entries } = await log.read({ since: undefined });
+  assertEquals(entries.map(({ removes }) => removes !== undefined), [true]);
+});
+
 function openLogs(store: SqliteStore): Map<string, MessageLog> {
   return new Map(["", "biology", "physics"].map((room) => [room, store.openLog(room)]));
 }

@@ -41,7 +41,7 @@ export interface SqliteStoreOptions extends Retention {
 const STATEMENTS = {
   secret: "SELECT secret FROM log",
   born: "SELECT born FROM log",
-  findRoom: "SELECT id, born, last, ms, state FROM rooms WHERE name = ?",
+  findRoom: "SELECT id, born, last, ms, state, oldest FROM rooms WHERE name = ?",
   allRooms: "SELECT id, name, ms FROM rooms",
   roomEntries: `SELECT name, state,
                   (SELECT max(seq) FROM messages WHERE room = rooms.id)
@@ -54,6 +54,7 @@ const STATEMENTS = {
                EXISTS (SELECT 1 FROM messages WHERE room = rooms.id AND removal IS NULL)`,
   addRoom: "INSERT INTO rooms (name, born, last, ms) VALUES (?, ?, 0, ?) RETURNING id",
   stateOf: "SELECT state FROM rooms WHERE id = ?",
+  setOldest: "UPDATE rooms SET oldest = ? WHERE id = ?",
   setState: "UPDATE rooms SET state = ? WHERE id = ?",
   // A log that was closed may come late: another may have gone on.
   emptyRoom: "UPDATE rooms SET last = max(last, ?), ms = max(ms, ?) WHERE id = ?",
@@ -136,7 +137,7 @@ export class SqliteStore implements MessageStore, RoomTable {
    */
   begin(name: string): RoomRow {
     const ms = this.#statements.born.get()!.born as number;
-    return { id: NO_ROOM, born: ms - hashOf(name), last: 0, ms, state: null };
+    return { id: NO_ROOM, born: ms - hashOf(name), last: 0, ms, state: null, oldest: 0 };
   }
 
   claim(claim: Claim, minMs: number): number {
@@ -158,6 +159,10 @@ export class SqliteStore implements MessageStore, RoomTable {
 
   add({ name, born, ms }: { name: string; born: number; ms: number }): number {
     return this.#statements.addRoom.get(name, born, ms)!.id as number;
+  }
+
+  setOldest(id: number, oldest: number): void {
+    this.#statements.setOldest.run(oldest, id);
   }
 
   setState(id: number, state: string | null): void {
