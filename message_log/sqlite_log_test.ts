@@ -14,7 +14,7 @@ import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
 import { openMainLog } from "../tests/open_log.ts";
 import { testMessageLog } from "./conformance.ts";
-import { KeyConflictError, type LogEntry, type MessageLog } from "./message_log.ts";
+import { KeyConflictError, type LogEntry, type MessageLog, RemovedError } from "./message_log.ts";
 import { openMessageStore } from "./open.ts";
 import { SqliteStore, type SqliteStoreOptions } from "./sqlite_store.ts";
 
@@ -177,6 +177,65 @@ Deno.test("SqliteStore.open() takes over a file of version 0.1", { ignore }, asy
   const repeat = await log.append({ nickname: "ann", message: "hi", key: "k" });
   assertEquals([repeat.repeated, repeat.entry.id], [true, "2000-3"]);
   assertEquals((await append(log, "new")).id, "3000-5");
+});
+
+Deno.test("SqliteStore.open() takes over a file from before there were moderators", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  {
+    using db = new DatabaseSync(path);
+    db.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA application_id = 0x43484154;
+      PRAGMA user_version = 3;
+      CREATE TABLE log (born INTEGER NOT NULL, secret BLOB) STRICT;
+      INSERT INTO log VALUES (1000, x'0102');
+      CREATE TABLE rooms (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, born INTEGER NOT NULL,
+        last INTEGER NOT NULL, ms INTEGER NOT NULL
+      ) STRICT;
+      INSERT INTO rooms VALUES (1, '', 1000, 0, 1000), (7, 'biology', 900, 0, 900);
+      CREATE TABLE messages (
+        room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL,
+        PRIMARY KEY (room, seq)
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO messages VALUES (7, 3, 2000, 'k', '{"nickname":"ann","message":"hi","by":"mark"}');
+      INSERT INTO messages VALUES (7, 4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
+      CREATE UNIQUE INDEX messages_key ON messages (room, key) WHERE key IS NOT NULL;
+      CREATE TABLE runs (
+        room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (room, seq)
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO runs VALUES (1, 0, 1000), (7, 0, 1500);
+    `);
+  }
+  await using store = SqliteStore.open(path, { keep: 10, now: () => 3000 });
+  assertEquals(store.secret, new Uint8Array([1, 2]));
+  assertEquals(await store.rooms(), [{ name: "biology", messages: 2 }]);
+  await using log = store.openLog("biology");
+  const { entries, missed } = await log.read({ since: "900-0" });
+  assertEquals([entries.map(({ id }) => id), missed], [["2000-3", "2001-4"], 2]);
+  const post = { nickname: "ann", message: "hi", key: "k" };
+  assertEquals((await log.append(post)).entry.id, "2000-3");
+  assertEquals(await log.remove({ by: "mark" }), 1);
+  await assertRejects(() => log.append(post), RemovedError);
+  assertEquals((await append(log, "new")).id, "3000-6");
+});
+
+Deno.test("SqliteLog keeps 20,000 places of what is removed for nothing, and no more", async () => {
+  await using log = await open(":memory:", { keep: 21_000 });
+  const posts = Array.from(
+    { length: 21_000 },
+    () => log.append({ nickname: "ben", message: "hi", by: "ben-mark" }),
+  );
+  const [{ entry: first }] = await Promise.all(posts);
+  assertEquals(await log.remove({ by: "ben-mark" }), 21_000);
+  await append(log, "left");
+  const { missed, entries } = await log.read({ latest: 50 });
+  assertEquals([missed, entries.length], [0, 1]);
+  // Of 42,001 places, 41,000 are kept.
+  assertEquals((await log.read({ since: first.id })).missed, 1000);
 });
 
 Deno.test("SqliteLog gives the disk back what is no longer kept", { ignore }, async () => {
