@@ -1,9 +1,11 @@
 /**
  * What somebody in the same network may try, played against a server of our own on this machine: each
- * attack prints how those fared who do no harm, and fails where they did not fare as they should.
+ * attack finds out how those fare who do no harm, and fails if that is worse than asked. At the end
+ * there is a table of all.
  *
- * `deno task attack --short` takes less than a minute; `--checkout DIR` attacks the server of another
- * checkout; all other flags are the server's.
+ * `deno task attack` takes three minutes, with `--short` half of that; `--checkout DIR` attacks the
+ * server of another checkout (though what is played by a clock of its own is always ours); all other
+ * flags are the server's.
  */
 
 import { assert } from "@std/assert";

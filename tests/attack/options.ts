@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 
 /** The options of one run. */
 export interface AttackOptions {
-  /** In a minute rather than in three: no less is attacked, but not for as long. */
+  /** No less is attacked, but not for as long. */
   readonly short: boolean;
   /** Another checkout of the project whose server is attacked. */
   readonly checkout?: string;

@@ -41,7 +41,7 @@ export function askedIn(
     "0 refused, 0 lost",
     `p95 at most ${maxP95Ms} ms or 2 × quiet`,
     ...maxGrowthMb === undefined ? [] : [`memory at most ${maxGrowthMb} MB more`],
-    "one line printed",
+    "at most one line printed",
   ].join("; ");
 }
 
@@ -74,7 +74,7 @@ export async function play(scene: Scene, options: AttackOptions): Promise<Outcom
       `honest: ${refused} refused, ${lost} lost, post ${posts} ms (quiet ${quiet.posts}), ` +
       `delivery ${deliveries} ms (${quiet.deliveries})`,
       `memory +${short(growthMb)} MB`,
-      `${lines} lines printed`,
+      `lines printed: ${lines}`,
     ].join("; "),
     isReached: attacked!.isReached && refused === 0 && lost === 0 &&
       p95(amid!) <= Math.max(maxP95Ms, 2 * p95(quiet)) &&
