@@ -12,10 +12,19 @@ export interface AttackOptions {
   readonly flags: readonly string[];
 }
 
-/** Reads the options; all other flags are the server's. */
+/**
+ * Reads the options; all other flags are the server's.
+ *
+ * @throws {RangeError} For one that would let others in on it.
+ */
 export function readOptions(args: readonly string[]): AttackOptions {
   const options = { short: { type: "boolean" }, checkout: { type: "string" } } as const;
   const { values, tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
+  if ("hostname" in values) {
+    throw new RangeError(
+      "--hostname can't be set: attacks are for this machine alone; leave it out",
+    );
+  }
   const ours = tokens.flatMap((token) => {
     if (token.kind !== "option" || !(token.name in options)) return [];
     return token.value === undefined || token.inlineValue
