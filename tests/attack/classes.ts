@@ -5,7 +5,7 @@ import { Random } from "../chaos/random.ts";
 import { form, openRoom } from "../open_room.ts";
 import { FakeClock } from "./fake_clock.ts";
 import type { AttackOptions } from "./options.ts";
-import type { Attack } from "./outcome.ts";
+import { type Attack, short } from "./outcome.ts";
 import { Target } from "./target.ts";
 
 /** Something that a class does. */
@@ -76,7 +76,7 @@ export const CLASSES: readonly Attack[] = SCENARIOS.map((scenario) => ({
     const refused = await (isReal ? playForReal(scenario, options) : playByClock(scenario));
     const clock = isReal ? "over sockets" : "by a clock of its own";
     return {
-      happened: `${scenario.times.length} posts ${clock}: ${refused} refused`,
+      happened: `${short(scenario.times.length)} posts ${clock}: ${refused} refused`,
       isReached: refused === 0,
     };
   },

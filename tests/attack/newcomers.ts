@@ -6,7 +6,7 @@ import { FakeClock } from "./fake_clock.ts";
 import { type Attack, short } from "./outcome.ts";
 
 /** Half of them are let in, at the pace of all posts, and half come at once. */
-const ADDRESSES = { full: 200_000, short: 40_000 };
+const ADDRESSES = { full: 200_000, short: 20_000 };
 const PACE_MS = 20;
 const AT_ONCE = 200;
 const MAX_GROWTH_MB = 60;
