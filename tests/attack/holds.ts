@@ -21,11 +21,11 @@ const REPLAYS = 400;
 const LONG_TEXT = "👋".repeat(4000);
 const BODIES = 300;
 /** A body is given up after 15 s, which only the full run waits for. */
-const BODY_SECONDS = { full: 16, short: 2 };
+const BODY_SECONDS = { full: 16, short: 4 };
 /** Until then it must be known who has left. */
 const PATIENCE_MS = 5000;
 /** How long what is unread is held. */
-const HOLD_SECONDS = 2;
+const HOLD_SECONDS = 3;
 /** What is unread takes no more in the server than this; the rest is the kernel's. */
 const UNREAD: Pick<Scene, "maxGrowthMb"> = { maxGrowthMb: 60 };
 
