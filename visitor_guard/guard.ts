@@ -14,8 +14,15 @@ import { RateLimit } from "./rate_limit.ts";
 import { Refusals } from "./refusals.ts";
 import { type Full, Slots } from "./slots.ts";
 
+/** How each limit on a rate is called at the terminal and in a refusal. */
+const POSTS = {
+  name: "--rate-limit",
+  what: "messages, from this address or from all",
+  remedy: " To let more in, start the server with a greater --rate-limit.",
+};
+const TRIES = { name: "wrong passwords", what: "wrong passwords from this address", remedy: "" };
 /** Wrong passwords of one address. */
-const TRIES = { perMinute: 10, burst: 100 };
+const MAX_TRIES = { perMinute: 10, burst: 100 };
 /** Bodies and histories that are on their way. */
 const IN_FLIGHT = { perKey: 64, total: 256 };
 /** Whoever is over a rate limit is told so after this: who asks again at once gains nothing. */
@@ -72,7 +79,7 @@ export class Guard implements Disposable {
     this.#refusals = new Refusals(warn);
     this.#holdMs = holdMs;
     this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
-    this.#tries = new RateLimit({ ...TRIES, now });
+    this.#tries = new RateLimit({ ...MAX_TRIES, now });
     this.#streams = new Slots({ perKey: maxReadersPerAddress, total: maxReaders });
   }
 
@@ -131,7 +138,7 @@ export class Guard implements Disposable {
     const waitMs = this.#posts?.take(addressKey(address)) ?? 0;
     if (waitMs === 0) return slot;
     slot[Symbol.dispose]();
-    throw await this.#tooMany(address, waitMs, "messages", "--rate-limit");
+    throw await this.#tooMany(address, waitMs, POSTS);
   }
 
   /** Takes what the length of a message costs that was let in. */
@@ -147,11 +154,11 @@ export class Guard implements Disposable {
   async enterTry(address: string): Promise<{ end(isRight: boolean): void }> {
     const key = addressKey(address);
     const waitMs = this.#tries.take(key);
-    if (waitMs > 0) throw await this.#tooMany(address, waitMs, "wrong passwords");
+    if (waitMs > 0) throw await this.#tooMany(address, waitMs, TRIES);
     return {
       end: (isRight) => {
         if (isRight) this.#tries.charge(key, -1);
-        else this.#refusals.add(address, "wrong passwords");
+        else this.#refusals.add(address, TRIES.name);
       },
     };
   }
@@ -225,17 +232,15 @@ export class Guard implements Disposable {
   async #tooMany(
     address: string,
     waitMs: number,
-    what: string,
-    setting?: string,
+    { name, what, remedy }: { name: string; what: string; remedy: string },
   ): Promise<HttpError> {
-    this.#refusals.add(address, setting ?? what);
+    this.#refusals.add(address, name);
     const until = performance.now() + waitMs;
     await this.#hold();
     const seconds = Math.max(1, Math.ceil((until - performance.now()) / 1000));
     return new HttpError(
       STATUS_CODE.TooManyRequests,
-      `Too many ${what} came from this address; try again in ${seconds} s.` +
-        (setting ? ` To let more in, start the server with a greater ${setting}.` : ""),
+      `There are too many ${what}; try again in ${seconds} s.${remedy}`,
       { headers: { "retry-after": String(seconds) } },
     );
   }
