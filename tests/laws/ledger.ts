@@ -127,15 +127,16 @@ export class Ledger {
     return this.#removed.get(seq);
   }
 
-  /** The number of the first of the last messages; one past the last if there is none. */
+  /**
+   * The number of the first of the last messages; one past the last if there is none. Where nothing has
+   * been removed, what is missing from the file counts too.
+   */
   nthLast(count: number): number {
-    let first = this.last + 1;
-    for (let seq = this.last, left = count; seq >= this.#oldest && left > 0; seq--) {
-      if (this.#removed.has(seq) || this.isRemoval(seq)) continue;
-      first = seq;
-      left--;
-    }
-    return first;
+    const kept: number[] = [];
+    for (let seq = this.#oldest; seq <= this.last; seq++) if (!this.#isDead(seq)) kept.push(seq);
+    const isWhole = kept.length === this.last - this.#oldest + 1;
+    const found = isWhole ? kept : kept.filter((seq) => !this.#erased.has(seq));
+    return (count > 0 ? found.slice(-count)[0] : undefined) ?? this.last + 1;
   }
 
   /** Checks the answer to a post: law 4. */
