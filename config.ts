@@ -379,8 +379,10 @@ export function newPassword(): Password {
   return { text: letters.join("").replace(/....(?=.)/g, "$&-"), isNew: true };
 }
 
-function toPassword(text: string): Password | undefined {
-  if (text === "") return newPassword();
+function toPassword(given: string): Password | undefined {
+  if (given === "") return newPassword();
+  // What looks the same is the same, whatever keyboard it comes from.
+  const text = given.normalize("NFC");
   const { length } = [...text];
   return length >= MIN_PASSWORD_LENGTH && length <= 200 ? { text, isNew: false } : undefined;
 }

@@ -158,11 +158,14 @@ Deno.test("parseConfig() takes a password, makes one where none is given, and re
       assertEquals(message, `${name} must be text of 8 to 200 characters`);
     }
   }
-  const { message } = assertThrows(
-    () => read(["--password", text, "--moderator-password", text]),
-    ConfigError,
-  );
-  assertEquals(message, "--moderator-password must not be the --password; choose another one");
+  const [composed, decomposed] = ["Schöne Zeit".normalize("NFC"), "Schöne Zeit".normalize("NFD")];
+  for (const other of [composed, decomposed]) {
+    const { message } = assertThrows(
+      () => read(["--password", composed, "--moderator-password", other]),
+      ConfigError,
+    );
+    assertEquals(message, "--moderator-password must not be the --password; choose another one");
+  }
 });
 
 Deno.test("HELP lists every setting with its variable and its default", () => {

@@ -12,7 +12,7 @@ import { type Config, newPassword, parseConfig, readInfo, unknownVariables } fro
 import type { MessageStore } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
-import { Rooms } from "./room.ts";
+import { MAIN_ROOM, Rooms } from "./room.ts";
 import { isNavigation, wantsJson } from "./routes/accept.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { sendHistory } from "./routes/history.ts";
@@ -102,7 +102,9 @@ export async function createHandler(
       using _slot = guard.enterHistory(address);
       using use = await rooms.enter(name);
       const options = { log: use.room.log, title: titleOf(name, title), base: name && "../" };
-      return await greet(await sendPlainPage(visit, options), visit);
+      const response = await sendPlainPage(visit, options);
+      // In a room the cookie would be for that room's addresses alone.
+      return name === MAIN_ROOM ? await greet(response, visit) : response;
     }
     checkOrigin(request, allowOrigin);
     using use = await rooms.enter(name);

@@ -5,7 +5,7 @@ import { MAX_MESSAGE_LENGTH } from "../chat_message.ts";
 import { excerpt, HttpError } from "./http_error.ts";
 
 /** Longest body, in bytes; 4,000 emoji in a form take 48,000. */
-const MAX_BODY_BYTES = 64 * 1024;
+export const MAX_BODY_BYTES = 64 * 1024;
 /** A client that drips its body must not hold it here for ever. */
 const BODY_DEADLINE_MS = 15_000;
 /** What is read at once. It waits with each body, so that one that never comes costs no more. */

@@ -5,7 +5,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import { excerpt, HttpError } from "./http_error.ts";
-import { readBody } from "./post_body.ts";
+import { MAX_BODY_BYTES, readBody } from "./post_body.ts";
 
 /** Fields by name; what is not text in the body is not text here. */
 export type Fields = ReadonlyMap<string, unknown>;
@@ -30,7 +30,7 @@ const CONTENT_TYPES = [...PARSERS.keys()].join(", ");
 
 /**
  * Reads the fields that a request posts. `onBody` is called with the length of a body that came whole,
- * whatever is in it.
+ * whatever is in it, or the most that a body may have for one that is longer.
  *
  * @throws {HttpError} 400 for a body that is not what its content type says or
  * has over {@linkcode MAX_FIELDS} fields, 415 for a content type or charset that
@@ -54,7 +54,12 @@ export async function readFields(
   if (!UTF_8.includes(charset.toLowerCase())) {
     throw unsupported(`The charset "${excerpt(charset)}" can't be read; send the body in UTF-8.`);
   }
-  const body = await readBody(request);
+  const body = await readBody(request).catch((error) => {
+    if (error instanceof HttpError && error.status === STATUS_CODE.ContentTooLarge) {
+      onBody?.(MAX_BODY_BYTES);
+    }
+    throw error;
+  });
   onBody?.(body.length);
   try {
     return await parse(body, type);

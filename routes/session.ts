@@ -5,13 +5,13 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import type { Guard } from "../visitor_guard/guard.ts";
-import { checkOrigin } from "../visitor_guard/origin.ts";
+import { checkOrigin, isFromElsewhere } from "../visitor_guard/origin.ts";
 import { basicPassword, type Role, type Sessions } from "../visitor_guard/session.ts";
 import type { Visitors } from "../visitor_guard/visitor.ts";
 import { isNavigation } from "./accept.ts";
 import { escapeHtml, toDocument } from "./html.ts";
 import { HttpError } from "./http_error.ts";
-import { readFields } from "./post_fields.ts";
+import { type Fields, readFields } from "./post_fields.ts";
 import type { Visit } from "./visit.ts";
 
 const WRONG = "That is not the password.";
@@ -20,7 +20,7 @@ const WRONG = "That is not the password.";
 export interface SignInOptions {
   readonly sessions: Sessions;
   readonly visitors: Pick<Visitors, "forget">;
-  readonly guard: Pick<Guard, "enterTry" | "enterBody">;
+  readonly guard: Pick<Guard, "tryPassword" | "enterBody">;
   /** What the page is called. */
   readonly title: string;
 }
@@ -41,12 +41,12 @@ export class SignIn {
 
   /**
    * What a visitor has shown to be, by a cookie or by HTTP Basic; undefined for one who has shown
-   * nothing.
+   * nothing. The cookie is the chat's own page's alone, whatever others `--allow-origin` names.
    *
    * @throws {HttpError} 401 for a wrong password, 429 for too many of those.
    */
   async roleOf({ request, address }: Visit): Promise<Role | undefined> {
-    const session = await this.#sessions.find(request);
+    const session = isFromElsewhere(request) ? undefined : await this.#sessions.find(request);
     if (session) return session.role;
     const password = basicPassword(request);
     if (password === undefined || !this.#sessions.isPossible) return undefined;
@@ -93,8 +93,7 @@ export class SignIn {
   async post(visit: Visit): Promise<Response> {
     const { request, address, isSecure } = visit;
     checkOrigin(request, []);
-    using _slot = this.#guard.enterBody(address);
-    const fields = await readFields(request);
+    const fields = await this.#read(visit);
     if (fields.has("leave") || fields.has("forget")) {
       const response = await this.leave(visit);
       if (fields.has("forget")) {
@@ -117,6 +116,8 @@ export class SignIn {
       if (isNavigation(request)) return this.#page(visit, { to, problem: WRONG });
       return refuse(request, WRONG);
     }
+    // What it was before ends, in its copies too.
+    await this.#sessions.end(request, isSecure);
     return toResponse(request, {
       location: toLocation(to),
       "set-cookie": await this.#sessions.begin(role, isSecure),
@@ -142,10 +143,17 @@ export class SignIn {
     );
   }
 
+  async #read({ request, address }: Visit): Promise<Fields> {
+    using _slot = this.#guard.enterBody(address);
+    return await readFields(request);
+  }
+
   async #try(password: string, address: string): Promise<Role | undefined> {
-    const attempt = await this.#guard.enterTry(address);
-    const role = await this.#sessions.roleOf(password);
-    attempt.end(role !== undefined);
+    let role: Role | undefined;
+    await this.#guard.tryPassword(address, async () => {
+      role = await this.#sessions.roleOf(password);
+      return role !== undefined;
+    });
     return role;
   }
 

@@ -1,6 +1,12 @@
 /** Signing in and out, and what is kept from those who have not. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { parseConfig } from "../config.ts";
+import { openMessageStore } from "../message_log/open.ts";
+import { Guard } from "../visitor_guard/guard.ts";
+import { Sessions } from "../visitor_guard/session.ts";
+import { SignIn } from "./session.ts";
+import { toVisit } from "./visit.ts";
 import { assertProblem, form, openRoom } from "../tests/open_room.ts";
 
 const PASSWORD = "correct horse";
@@ -208,11 +214,65 @@ Deno.test("wrong passwords are 100 at once, and lock nobody out who is in", asyn
   assertEquals(await statusOf(elsewhere), 200);
 });
 
-Deno.test("right passwords are no tries, however many there are", async () => {
+Deno.test("right passwords are no tries, however many come together", async () => {
   await using chat = await openRoom(...FLAGS);
-  for (let n = 0; n < 300; n++) {
-    assertEquals(await statusOf(chat.post(form({ message: "hi" }), basic(PASSWORD))), 201);
-  }
+  const head = { method: "HEAD", headers: basic(PASSWORD) };
+  const responses = await Promise.all(Array.from({ length: 300 }, () => chat.ask("/chat", head)));
+  assertEquals(new Set(responses.map(({ status }) => status)), new Set([200]));
+  // Of wrong ones no more get through for that.
+  const wrong = { method: "HEAD", headers: basic("wrong password") };
+  const refused = await Promise.all(Array.from({ length: 300 }, () => chat.ask("/chat", wrong)));
+  assertEquals(refused.filter(({ status }) => status === 401).length, 100);
+});
+
+Deno.test("sign-ins that are held back keep no place from others", async () => {
+  const config = parseConfig(FLAGS, () => undefined);
+  using guard = new Guard({ config, holdMs: 60_000, now: () => 0, warn() {} });
+  const store = await openMessageStore("memory:", { keep: 10 });
+  await using _store = store;
+  const sessions = new Sessions({
+    password: PASSWORD,
+    moderatorPassword: undefined,
+    secret: store.secret,
+    revoked: store.revoked,
+  });
+  const signIn = new SignIn({ sessions, guard, title: "", visitors: { forget: () => "" } });
+  const attempt = async () => {
+    const body = form({ password: "wrong" });
+    const request = new Request("http://localhost/session", { method: "POST", body });
+    return await signIn.post(toVisit(request, { address: "10.0.0.1" }));
+  };
+  for (let n = 0; n < 100; n++) await attempt().catch(() => {});
+  const held = Array.from({ length: 64 }, () => attempt().catch(({ status }) => status));
+  // Every one of them has read its body.
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+  for (let n = 0; n < 64; n++) guard.enterBody("10.0.0.1");
+  guard.close();
+  assertEquals(new Set(await Promise.all(held)), new Set([429]));
+});
+
+Deno.test("signing in again ends what one was before", async () => {
+  await using chat = await openRoom(...FLAGS, "--moderator-password", MODERATOR);
+  const cookie = await cookieFor(chat, PASSWORD);
+  const again = await signIn(chat, { password: MODERATOR }, { cookie });
+  assertEquals(await statusOf(again), 204);
+  assertEquals(await statusOf(chat.ask("/", { headers: { cookie } })), 401);
+  assertEquals(await statusOf(chat.ask("/rooms", { headers: { cookie: cookieOf(again) } })), 200);
+});
+
+Deno.test("the cookie serves the chat's own page alone, whatever sites are allowed", async () => {
+  const origin = "http://localhost:3000";
+  await using chat = await openRoom("--moderator-password", MODERATOR, "--allow-origin", origin);
+  const cookie = await cookieFor(chat, MODERATOR);
+  const own = { cookie, host: "localhost:4567", origin: "http://localhost:4567" };
+  const others: HeadersInit[] = [
+    { cookie, origin, "sec-fetch-site": "same-site" },
+    { cookie, origin, host: "localhost:4567" },
+  ];
+  const close = (headers: HeadersInit) =>
+    chat.ask("/moderation", { method: "POST", body: form({ action: "close" }), headers });
+  for (const headers of others) await assertProblem(await close(headers), 403);
+  assertEquals(await statusOf(close(own)), 200);
 });
 
 Deno.test("behind a trusted proxy that speaks HTTPS the cookies are for HTTPS alone", async () => {

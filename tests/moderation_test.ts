@@ -81,7 +81,7 @@ Deno.test("whoever is muted is told until when, and clearing cookies does not he
   assertEquals(muted.muted, [{ by, until: new Date(later + 600_000).toISOString() }]);
   const refused = await ann("more");
   assertEquals(refused.headers.get("retry-after"), "600");
-  assertMatch(await assertProblem(refused, 403), /muted you in this room until \d\d:\d\d/);
+  assertMatch(await assertProblem(refused, 403), /muted you in this room until \d\d:\d\d by/);
   assertStringIncludes(await assertProblem(await ann("more", {}), 403), "your address");
   // A repeat of what was taken before is no new message.
   assertEquals((await ann("rude words")).status, 200);

@@ -7,6 +7,8 @@ type Address = readonly number[];
 
 /** ::ffff:0:0/96, IPv4 in the form of IPv6 (RFC 4291, section 2.5.5.2). */
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/** The longest address with its port takes less. */
+const MAX_ENTRY_LENGTH = 60;
 /** One visitor has at least this much of IPv6. */
 const IPV6_KEY_BYTES = 8;
 
@@ -71,13 +73,19 @@ export function visitorAddress(
   let visitor = peer;
   for (const entry of (forwarded ?? "").split(",").toReversed()) {
     if (!isTrusted(visitor)) break;
-    // With a port, IPv6 is in brackets.
-    const [, bracketed, plain] = /^\s*(?:\[(.+)\](?::\d+)?|([^:]+)(?::\d+)?|.*?)\s*$/.exec(entry)!;
-    const address = bracketed ?? plain?.trim() ?? entry.trim();
+    const address = toPlainAddress(entry.trim());
     if (!parseAddress(address)) break;
     visitor = address;
   }
   return visitor;
+}
+
+/** An address without port, brackets and zone. With a port, IPv6 is in brackets. */
+function toPlainAddress(entry: string): string {
+  if (entry.length > MAX_ENTRY_LENGTH) return "";
+  const [, bracketed, plain] = /^(?:\[([^\]]+)\](?::\d+)?|([^:]+)(?::\d+)?)$/.exec(entry) ?? [];
+  const [address] = (bracketed ?? plain ?? entry).split("%", 1);
+  return address;
 }
 
 /** The bytes of an address, IPv4 also where it is in the form of IPv6; undefined for anything else. */

@@ -64,8 +64,20 @@ Deno.test("visitorAddress() believes trusted proxies alone, from the last to the
     ["127.0.0.1", "198.51.100.7, unknown, 10.1.1.1", "10.1.1.1"],
     ["127.0.0.1", "10.1.1.1, 10.1.1.2", "10.1.1.1"],
     ["127.0.0.1", "198.51.100.7, evil\u0000", "127.0.0.1"],
+    ["127.0.0.1", "fe80::1%\u009b31m", "fe80::1"],
+    ["127.0.0.1", "[fe80::1%eth0]:80", "fe80::1"],
+    ["127.0.0.1", `198.51.100.7, 10.0.0.1${" ".repeat(60)}x`, "127.0.0.1"],
   ];
   for (const [peer, forwarded, visitor] of cases) {
     assertEquals(visitorAddress(peer, forwarded, trusted), visitor, `${peer} ${forwarded}`);
   }
+});
+
+Deno.test("visitorAddress() takes no time for what is made to take long", () => {
+  const trusted = [AddressRange.parse("127.0.0.1")!];
+  const start = performance.now();
+  for (const entry of [`a:${" ".repeat(60_000)}b`, "[".repeat(60_000), "a:".repeat(30_000)]) {
+    assertEquals(visitorAddress("127.0.0.1", entry, trusted), "127.0.0.1");
+  }
+  assert(performance.now() - start < 20);
 });

@@ -17,8 +17,13 @@ import { type Full, Slots } from "./slots.ts";
 /** How each limit on a rate is called at the terminal and in a refusal. */
 const POSTS = {
   name: "--rate-limit",
-  what: "messages, from this address or from all",
+  what: "messages from this address",
   remedy: " To let more in, start the server with a greater --rate-limit.",
+};
+const ALL_POSTS = {
+  name: "posts of all together",
+  what: "messages from all together",
+  remedy: " To lift this limit, start the server with --rate-limit 0.",
 };
 const TRIES = { name: "wrong passwords", what: "wrong passwords from this address", remedy: "" };
 /** Wrong passwords of one address. */
@@ -29,6 +34,8 @@ const IN_FLIGHT = { perKey: 64, total: 256 };
 const HOLD_MS = 1000;
 /** With more than this held, others are told at once. */
 const MAX_HELD = 1000;
+/** So many peers that may be a proxy are named at the terminal. */
+const MAX_PROXIES = 3;
 /** An EventSource that is refused comes back after this. */
 const STREAM_RETRY_MS = 60_000;
 const BUSY_RETRY_S = 1;
@@ -61,23 +68,30 @@ export class Guard implements Disposable {
   readonly #warn: (line: string) => void;
   readonly #refusals: Refusals;
   readonly #holdMs: number;
+  readonly #now: () => number;
   readonly #posts: PostLimit | undefined;
   readonly #tries: RateLimit;
+  /** By address, the try that is being checked. */
+  readonly #trying = new Map<string, Promise<void>>();
   readonly #streams: Slots;
   readonly #bodies = new Slots(IN_FLIGHT);
   readonly #histories = new Slots(IN_FLIGHT);
   /** Refusals that are held back, each with what ends that. */
   readonly #held = new Set<() => void>();
-  #hasWarnedOfProxy = false;
+  /** Peers that were taken for a proxy. */
+  readonly #proxies = new Set<string>();
   #isClosed = false;
 
-  constructor({ config, machineName, holdMs = HOLD_MS, now, warn }: GuardOptions) {
+  constructor(
+    { config, machineName, holdMs = HOLD_MS, now = () => performance.now(), warn }: GuardOptions,
+  ) {
     const { rateLimit, maxReaders, maxReadersPerAddress } = config;
     this.#config = config;
     this.#hosts = new OwnHosts({ ...config, machineName });
     this.#warn = warn;
     this.#refusals = new Refusals(warn);
     this.#holdMs = holdMs;
+    this.#now = now;
     this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
     this.#tries = new RateLimit({ ...MAX_TRIES, now });
     this.#streams = new Slots({ perKey: maxReadersPerAddress, total: maxReaders });
@@ -135,10 +149,10 @@ export class Guard implements Disposable {
    */
   async enterPost(address: string): Promise<Disposable> {
     const slot = this.enterBody(address);
-    const waitMs = this.#posts?.take(addressKey(address)) ?? 0;
-    if (waitMs === 0) return slot;
+    const full = this.#posts?.take(addressKey(address));
+    if (!full) return slot;
     slot[Symbol.dispose]();
-    throw await this.#tooMany(address, waitMs, POSTS);
+    throw await this.#tooMany(address, full.waitMs, full.isOfAll ? ALL_POSTS : POSTS);
   }
 
   /** Takes what the length of a message costs that was let in. */
@@ -147,20 +161,33 @@ export class Guard implements Disposable {
   }
 
   /**
-   * Lets somebody try a password. A right one costs nothing.
+   * Lets somebody try a password; `isRight` checks it. A right one costs nothing.
    *
-   * @throws {HttpError} 429 with `Retry-After` for one too many.
+   * @throws {HttpError} 429 with `Retry-After` after too many wrong ones.
    */
-  async enterTry(address: string): Promise<{ end(isRight: boolean): void }> {
+  async tryPassword(address: string, isRight: () => Promise<boolean>): Promise<boolean> {
     const key = addressKey(address);
-    const waitMs = this.#tries.take(key);
-    if (waitMs > 0) throw await this.#tooMany(address, waitMs, TRIES);
-    return {
-      end: (isRight) => {
-        if (isRight) this.#tries.charge(key, -1);
-        else this.#refusals.add(address, TRIES.name);
-      },
-    };
+    // One at a time: whether a try counts is known when it is over.
+    const before = this.#trying.get(key);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#trying.set(key, promise);
+    await before;
+    let waitMs: number;
+    try {
+      waitMs = this.#tries.waitMs(key);
+      if (waitMs === 0) {
+        const isIn = await isRight();
+        if (!isIn) {
+          this.#tries.charge(key, 1);
+          this.#refusals.add(address, TRIES.name);
+        }
+        return isIn;
+      }
+    } finally {
+      resolve();
+      if (this.#trying.get(key) === promise) this.#trying.delete(key);
+    }
+    throw await this.#tooMany(address, waitMs, TRIES);
   }
 
   /**
@@ -210,11 +237,11 @@ export class Guard implements Disposable {
   }
 
   #warnOfProxy(peer: string): void {
-    if (this.#hasWarnedOfProxy) return;
-    this.#hasWarnedOfProxy = true;
+    if (this.#proxies.has(peer) || this.#proxies.size >= MAX_PROXIES) return;
+    this.#proxies.add(peer);
     this.#warn(
-      `A proxy at ${peer} passes requests on: all visitors that come through it count as one. ` +
-        `--trust-proxy ${peer} tells them apart.`,
+      `${peer} sends X-Forwarded-For. If it is your proxy, --trust-proxy ${peer} tells the visitors ` +
+        "that come through it apart; until then they count as one.",
     );
   }
 
@@ -235,9 +262,9 @@ export class Guard implements Disposable {
     { name, what, remedy }: { name: string; what: string; remedy: string },
   ): Promise<HttpError> {
     this.#refusals.add(address, name);
-    const until = performance.now() + waitMs;
+    const until = this.#now() + waitMs;
     await this.#hold();
-    const seconds = Math.max(1, Math.ceil((until - performance.now()) / 1000));
+    const seconds = Math.max(1, Math.ceil((until - this.#now()) / 1000));
     return new HttpError(
       STATUS_CODE.TooManyRequests,
       `There are too many ${what}; try again in ${seconds} s.${remedy}`,

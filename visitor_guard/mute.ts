@@ -23,7 +23,7 @@ export function refusalOf(
   const mute = muteOf(state, visitor, now);
   if (!mute) return undefined;
   const seconds = Math.ceil((mute.until - now) / 1000);
-  const until = new Date(mute.until).toTimeString().slice(0, 5);
+  const until = `${toLocalTime(mute.until, now)} by the server's clock`;
   return new HttpError(
     STATUS_CODE.Forbidden,
     mute.by === visitor.mark
@@ -54,4 +54,12 @@ export function muteOf(
     (last, mute) => last && last.until >= mute.until ? last : mute,
     undefined,
   );
+}
+
+/** The time of day where the server is, with the date if that is another. */
+function toLocalTime(ms: number, now: number): string {
+  // Sweden writes both as ISO 8601 does.
+  const [moment, today] = [ms, now].map((each) => new Date(each).toLocaleString("sv"));
+  const isToday = moment.slice(0, 10) === today.slice(0, 10);
+  return moment.slice(isToday ? 11 : 0, 16);
 }

@@ -14,28 +14,18 @@ import { hostOf } from "./host.ts";
 const PREFLIGHT_MAX_AGE_S = 86_400;
 
 /**
- * Refuses what a browser sends for a page of another site, except for a person
- * who follows a link from there.
- *
- * `Sec-Fetch-Site` decides where a browser sends it; it does so only to
- * trustworthy origins (HTTPS and localhost), so elsewhere `Origin` is
- * compared with the host that the request was sent to. A proxy may have replaced
- * that host and say so in `X-Forwarded-Host`, which no page can set for another site
- * without a preflight. The schemes may differ: they do if a proxy ends TLS.
+ * Refuses what a browser sends for a page of another site; see {@linkcode isFromElsewhere}.
  *
  * @throws {HttpError} 403 that names the origin and the setting.
  */
 export function checkOrigin(request: Request, allowed: readonly string[]): void {
-  const { method, headers } = request;
+  const { headers } = request;
   const origin = headers.get("origin");
   if (origin && allowed.includes(origin)) return;
+  if (!isFromElsewhere(request)) return;
   const site = headers.get("sec-fetch-site");
-  if (site === "same-origin" || site === "none") return;
-  if (!site && (!origin || isOwnHost(origin, request))) return;
-  const isReading = method === "GET" || method === "HEAD";
-  if (isReading && headers.get("sec-fetch-dest") === "document") return;
   const refusal = `A page of another site (${excerpt(origin ?? site ?? "")}) may not ${
-    isReading ? "read" : "post"
+    isReading(request) ? "read" : "post"
   } here`;
   throw new HttpError(
     STATUS_CODE.Forbidden,
@@ -46,6 +36,29 @@ export function checkOrigin(request: Request, allowed: readonly string[]): void 
       }"; let it pass on Host with its port, or X-Forwarded-Host. ` +
         "Otherwise start the server with --allow-origin and that site's origin.",
   );
+}
+
+/**
+ * Whether a browser sends it for a page of another site, except for a person who follows a link from
+ * there.
+ *
+ * `Sec-Fetch-Site` decides where a browser sends it; it does so only to
+ * trustworthy origins (HTTPS and localhost), so elsewhere `Origin` is
+ * compared with the host that the request was sent to. A proxy may have replaced
+ * that host and say so in `X-Forwarded-Host`, which no page can set for another site
+ * without a preflight. The schemes may differ: they do if a proxy ends TLS.
+ */
+export function isFromElsewhere(request: Request): boolean {
+  const { headers } = request;
+  const origin = headers.get("origin");
+  const site = headers.get("sec-fetch-site");
+  if (site === "same-origin" || site === "none") return false;
+  if (!site && (!origin || isOwnHost(origin, request))) return false;
+  return !(isReading(request) && headers.get("sec-fetch-dest") === "document");
+}
+
+function isReading({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 /** Whether an origin is at the host that a request was sent to, by the origin's own scheme. */

@@ -27,6 +27,14 @@ export interface PostLimitOptions {
   readonly now?: () => number;
 }
 
+/** That there is no room for a message. */
+export interface Full {
+  /** Until there is, in milliseconds. */
+  readonly waitMs: number;
+  /** The limit is that of all addresses together. */
+  readonly isOfAll: boolean;
+}
+
 /**
  * The limit on posts.
  *
@@ -48,21 +56,19 @@ export class PostLimit {
     this.#now = now;
   }
 
-  /** Lets a message in: 0, or in how many milliseconds there is room for one. */
-  take(key: string): number {
+  /** Lets a message in, or says which limit it is over and for how long. */
+  take(key: string): Full | undefined {
     const now = this.#now();
     if (this.#all.isFull(EVERYBODY)) this.#lastCalm = now;
     const known = this.#known.get(key);
     const isStranger = !known || known.first >= this.#lastCalm || known.last < now - MEMORY_MS;
-    const waitMs = Math.max(
-      this.#each.waitMs(key),
-      this.#all.waitMs(EVERYBODY, isStranger ? RESERVE : 0),
-    );
-    if (waitMs > 0) return waitMs;
+    const waitMs = this.#each.waitMs(key);
+    if (waitMs > 0) return { waitMs, isOfAll: false };
+    const allWaitMs = this.#all.waitMs(EVERYBODY, isStranger ? RESERVE : 0);
+    if (allWaitMs > 0) return { waitMs: allWaitMs, isOfAll: true };
     this.#each.charge(key, 1);
     this.#all.charge(EVERYBODY, 1);
     this.#remember(key, known && known.last >= now - MEMORY_MS ? known.first : now, now);
-    return 0;
   }
 
   /** Takes what the length of a message costs that was let in. */

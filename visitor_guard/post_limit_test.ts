@@ -8,14 +8,14 @@ function newLimit(perMinute = 240) {
 
 /** How many of a number of tries are let in. */
 function countIn(limit: PostLimit, tries: number, keyOf: (n: number) => string): number {
-  return Array.from({ length: tries }, (_, n) => limit.take(keyOf(n))).filter((ms) => ms === 0)
+  return Array.from({ length: tries }, (_, n) => limit.take(keyOf(n))).filter((full) => !full)
     .length;
 }
 
 Deno.test("PostLimit lets an address have 200 at once and 240 a minute", () => {
   const { limit, clock } = newLimit();
   assertEquals(countIn(limit, 300, () => "ann"), 200);
-  assertEquals(limit.take("ann"), 250);
+  assertEquals(limit.take("ann"), { waitMs: 250, isOfAll: false });
   clock.now = 60_000;
   assertEquals(countIn(limit, 300, () => "ann"), 200);
 });
@@ -26,12 +26,12 @@ Deno.test("PostLimit takes a token more for each full 1,000 bytes, and lets the 
   limit.charge("ann", 999);
   assertEquals(countIn(limit, 300, () => "ann"), 199);
   limit.charge("ann", 3999);
-  assertEquals(limit.take("ann"), 4 * 250);
+  assertEquals(limit.take("ann"), { waitMs: 4 * 250, isOfAll: false });
 });
 
 Deno.test("PostLimit lets those who were there in before any crowd", () => {
   const { limit, clock } = newLimit();
-  assertEquals(limit.take("ann"), 0);
+  assertEquals(limit.take("ann"), undefined);
   clock.now = 1000;
   const stranger = (n: number) => `stranger ${n % 1000}`;
   assertEquals(countIn(limit, 10_000, stranger), 500);
@@ -40,7 +40,7 @@ Deno.test("PostLimit lets those who were there in before any crowd", () => {
     clock.now += 100;
     const count = countIn(limit, 20, stranger);
     assert(count >= 4 && count <= 5, `${count}`);
-    if (n % 10 === 0) assertEquals(limit.take("ann"), 0, `after ${clock.now} ms`);
+    if (n % 10 === 0) assertEquals(limit.take("ann"), undefined, `after ${clock.now} ms`);
   }
 });
 
@@ -49,12 +49,12 @@ Deno.test("PostLimit takes a crowd for known once it has been calm, and for an h
   const stranger = (n: number) => `stranger ${n}`;
   assertEquals(countIn(limit, 600, stranger), 500);
   clock.now += 20_000;
-  assertEquals(limit.take("ann"), 0);
+  assertEquals(limit.take("ann"), undefined);
   clock.now += 20_000;
   // The reserve is theirs now too.
   assertEquals(countIn(limit, 500, stranger), 500);
   assertEquals(countIn(limit, 500, stranger), 500);
   clock.now += 60 * 60_000 + 1;
   assertEquals(countIn(limit, 500, stranger), 500);
-  assert(limit.take(stranger(0)) > 0);
+  assertEquals(limit.take(stranger(0)), { waitMs: 20, isOfAll: true });
 });

@@ -5,7 +5,7 @@
  * changes or by signing out.
  */
 
-import { timingSafeEqual } from "node:crypto";
+import { toBase64Url, toCookie } from "./cookie.ts";
 import type { RevokedSessions } from "../message_log/message_log.ts";
 
 const COOKIE = "chat-session";
@@ -25,7 +25,7 @@ export type Role = "member" | "moderator";
 
 /** Options for {@linkcode Sessions}. */
 export interface SessionsOptions {
-  /** Asked of everybody; undefined for nobody. */
+  /** In normalisation form C, as the other one. Asked of everybody; undefined for nobody. */
   readonly password: string | undefined;
   readonly moderatorPassword: string | undefined;
   readonly secret: Uint8Array<ArrayBuffer>;
@@ -62,7 +62,7 @@ export class Sessions {
     this.#credentials = passwords.flatMap(([role, text]) =>
       text === undefined ? [] : {
         role,
-        digest: digest(text.normalize("NFC")),
+        digest: digest(text),
         key: importKey(secret, `${role}\n${text}`),
       }
     );
@@ -78,7 +78,7 @@ export class Sessions {
     const given = await digest(text.normalize("NFC"));
     let found: Role | undefined;
     for (const { role, digest } of this.#credentials) {
-      if (timingSafeEqual(given, await digest)) found ??= role;
+      if (isEqual(given, await digest)) found ??= role;
     }
     return found;
   }
@@ -94,7 +94,7 @@ export class Sessions {
         for (const { role, key } of this.#credentials) {
           // Equal lengths, by the form of the cookie.
           const signed = ENCODER.encode(await sign(await key, `${id}.${started}`));
-          if (timingSafeEqual(ENCODER.encode(signature), signed)) return { role, id, endsS };
+          if (isEqual(ENCODER.encode(signature), signed)) return { role, id, endsS };
         }
       }
     }
@@ -103,16 +103,21 @@ export class Sessions {
   /** The `Set-Cookie` that begins a session. */
   async begin(role: Role, isSecure: boolean): Promise<string> {
     const { key } = this.#credentials.find((each) => each.role === role)!;
-    const id = toText(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
+    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
     const signed = `${id}.${Math.floor(this.#now() / 1000).toString(36)}`;
-    return toCookie(`${signed}.${await sign(await key, signed)}`, MAX_AGE_S, isSecure);
+    return this.#cookie(`${signed}.${await sign(await key, signed)}`, MAX_AGE_S, isSecure);
   }
 
   /** Ends the session of a request, also for copies of its cookie; the `Set-Cookie` that says so. */
   async end(request: Request, isSecure: boolean): Promise<string> {
     const session = await this.find(request);
     if (session) await this.#revoked.add(session.id, session.endsS);
-    return toCookie("", 0, isSecure);
+    return this.#cookie("", 0, isSecure);
+  }
+
+  #cookie(value: string, maxAgeS: number, isSecure: boolean): string {
+    const options = { maxAgeS, sameSite: "Strict", path: "/", isSecure } as const;
+    return toCookie(NAMES[Number(isSecure)], value, options);
   }
 }
 
@@ -131,11 +136,6 @@ export function basicPassword({ headers }: Request): string | undefined {
   }
 }
 
-function toCookie(value: string, maxAgeS: number, isSecure: boolean): string {
-  const attributes = `Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Strict`;
-  return `${NAMES[Number(isSecure)]}=${value}; ${attributes}${isSecure ? "; Secure" : ""}`;
-}
-
 async function digest(text: string): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", ENCODER.encode(text)));
 }
@@ -149,9 +149,12 @@ async function importKey(secret: Uint8Array<ArrayBuffer>, text: string): Promise
 }
 
 async function sign(key: CryptoKey, text: string): Promise<string> {
-  return toText(new Uint8Array(await crypto.subtle.sign("HMAC", key, ENCODER.encode(text))));
+  return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", key, ENCODER.encode(text))));
 }
 
-function toText(bytes: Uint8Array): string {
-  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+/** Compares bytes of one length, in a time that tells nothing of them. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = 0;
+  for (const [index, byte] of a.entries()) difference |= byte ^ b[index];
+  return difference === 0;
 }

@@ -5,6 +5,7 @@
  */
 
 import { addressKey } from "./address.ts";
+import { toBase64Url, toCookie } from "./cookie.ts";
 
 const COOKIE = "chat-visitor";
 /** An id, its time of issue and their signature. */
@@ -51,15 +52,16 @@ export class Visitors {
   /** The `Set-Cookie` that makes a browser a visitor; undefined if it is one. */
   async greet(request: Request, isSecure: boolean): Promise<string | undefined> {
     if (await this.#readCookie(request) !== undefined) return undefined;
-    const id = toText(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
+    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(ID_BYTES)));
     const issued = Math.floor(Date.now() / 1000).toString(36);
     const signed = `${id}.${issued}`;
-    return toCookie(`${signed}.${await this.#signCookie(signed)}`, MAX_AGE_S, isSecure);
+    const value = `${signed}.${await this.#signCookie(signed)}`;
+    return toCookie(COOKIE, value, { maxAgeS: MAX_AGE_S, sameSite: "Lax", isSecure });
   }
 
   /** The `Set-Cookie` that makes a browser nobody. */
   forget(isSecure: boolean): string {
-    return toCookie("", 0, isSecure);
+    return toCookie(COOKIE, "", { maxAgeS: 0, sameSite: "Lax", isSecure });
   }
 
   /** Who a request to a room is from. */
@@ -68,8 +70,8 @@ export class Visitors {
     const mark = await this.#sign(`mark\n${room}\n${cookie ?? `address ${address}`}`);
     const network = await this.#sign(`network\n${addressKey(address)}`);
     return {
-      mark: toText(mark.subarray(0, MARK_BYTES)),
-      address: toText(network.subarray(0, ADDRESS_BYTES)),
+      mark: toBase64Url(mark.subarray(0, MARK_BYTES)),
+      address: toBase64Url(network.subarray(0, ADDRESS_BYTES)),
       cookieIssuedMs: cookie === undefined ? undefined : parseInt(cookie.split(".")[1], 36) * 1000,
     };
   }
@@ -83,7 +85,7 @@ export class Visitors {
   }
 
   async #signCookie(signed: string): Promise<string> {
-    return toText((await this.#sign(`cookie\n${signed}`)).subarray(0, SIGNATURE_BYTES));
+    return toBase64Url((await this.#sign(`cookie\n${signed}`)).subarray(0, SIGNATURE_BYTES));
   }
 
   async #sign(text: string): Promise<Uint8Array> {
@@ -102,14 +104,4 @@ export class Visitors {
     this.#known.set(text, bytes);
     return bytes;
   }
-}
-
-/** Without a path it is that of the page, whatever path a proxy has put the chat under. */
-function toCookie(value: string, maxAgeS: number, isSecure: boolean): string {
-  const attributes = `Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${isSecure ? "; Secure" : ""}`;
-  return `${COOKIE}=${value}; ${attributes}`;
-}
-
-function toText(bytes: Uint8Array): string {
-  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }
