@@ -128,7 +128,7 @@ export async function createHandler(
         address: visitor.address,
         ...(isModerator && { moderator: true }),
       },
-      refusal: isModerator ? undefined : refusalOf(log.state, visitor),
+      refuse: (state, now) => isModerator ? undefined : refusalOf(state, visitor, now),
       onBody: (bytes) => guard.chargePost(address, bytes),
     });
   };

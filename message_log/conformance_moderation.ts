@@ -190,6 +190,22 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     assertEquals(seen, [{ closed: true, muted: [long] }]);
   });
 
+  testStorage("append() goes by the state that the room has then", async (storage) => {
+    const now = Date.UTC(2026, 0, 1);
+    await using log = await openMainLog(await storage.open({ keep: 10, now: () => now }));
+    const asked: (RoomState | number)[] = [];
+    const refusal = new Error("closed");
+    const post = () =>
+      log.append({ nickname: "ann", message: "hi" }, (state, time) => {
+        asked.push(state, time);
+        return state.closed ? refusal : undefined;
+      });
+    const [before, , after] = await Promise.allSettled([post(), log.update(() => CLOSED), post()]);
+    assertEquals([before.status, after.status], ["fulfilled", "rejected"]);
+    assertEquals(asked, [{ closed: false, muted: [] }, now, CLOSED, now]);
+    assertEquals((await readAll(log)).entries.length, 1);
+  });
+
   test("keeps its state when a change of it fails", async (log) => {
     await log.update(() => CLOSED);
     const change = () => {

@@ -74,6 +74,9 @@ export interface RoomState {
   readonly muted: readonly Mute[];
 }
 
+/** What a post is refused with in a state at a time in milliseconds, undefined if it is welcome. */
+export type Refuse = (state: RoomState, now: number) => Error | undefined;
+
 /**
  * A log of messages.
  *
@@ -95,13 +98,14 @@ export interface MessageLog extends AsyncDisposable {
   /**
    * Appends a post; a repeat with the same key is not appended again.
    *
-   * @param refusal What a post is refused with unless it is a repeat: its sender may no longer write.
+   * @param refuse Asked once the post is about to be stored, unless it is a repeat, with the room's state
+   * and the time then: what it is refused with, if its sender may not write.
    * @throws {KeyConflictError} If the key was already used for a different message.
    * @throws {RemovedError} If the message with this key has been removed.
    * @throws {RoomLimitError} If the room has no messages yet, and too many others have.
    * @throws {LogUnavailableError} If it can't be stored now; nothing was stored.
    */
-  append(post: Post, refusal?: Error): Promise<Appended>;
+  append(post: Post, refuse?: Refuse): Promise<Appended>;
   /**
    * Reads the first page of a range.
    *

@@ -13,6 +13,7 @@ import {
   LogUnavailableError,
   type MessageLog,
   type Range,
+  type Refuse,
   type Removal,
   RemovedError,
   RoomLimitError,
@@ -226,8 +227,8 @@ export class SqliteLog implements MessageLog, Participant {
     this.#trimIfDue();
   }
 
-  append(post: Post, refusal?: Error): Promise<Appended> {
-    return this.#enqueue(1, (turn) => this.#append(turn, post, refusal));
+  append(post: Post, refuse?: Refuse): Promise<Appended> {
+    return this.#enqueue(1, (turn) => this.#append(turn, post, refuse));
   }
 
   // deno-lint-ignore require-await
@@ -400,9 +401,9 @@ export class SqliteLog implements MessageLog, Participant {
     return promise;
   }
 
-  #append(turn: Turn, post: Post, refusal?: Error): Appended | Refused {
+  #append(turn: Turn, post: Post, refuse?: Refuse): Appended | Refused {
     const { nickname, message, key, by, moderator, address } = post;
-    const { span, ms, batch } = turn;
+    const { span, ms, now, batch } = turn;
     const earlier = key === undefined ? undefined : this.#findKey(span, key);
     if (earlier) {
       if (earlier.removal !== null) {
@@ -413,6 +414,7 @@ export class SqliteLog implements MessageLog, Participant {
         ? { entry, repeated: true }
         : new Refused(new KeyConflictError("The key belongs to another message"));
     }
+    const refusal = refuse?.(withoutEnded(span.state, now), now);
     if (refusal) return new Refused(refusal);
     if (this.room !== "" && countMessages(span) === 0 && this.#rooms.isFull) {
       return new Refused(new RoomLimitError("As many rooms as may be have messages"));

@@ -82,7 +82,7 @@ export class SqliteStore implements MessageStore, RoomTable {
   private constructor(database: SqliteDatabase, options: SqliteStoreOptions) {
     this.#database = database;
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => Date.now());
     this.runBegan = this.#now();
     this.#statements = database.prepare(STATEMENTS);
     this.#logStatements = database.prepare({ ...PAGE_STATEMENTS, ...LOG_STATEMENTS });

@@ -10,7 +10,7 @@ import {
   MAX_NICKNAME_LENGTH,
   type Post,
 } from "../chat_message.ts";
-import type { MessageLog } from "../message_log/message_log.ts";
+import type { MessageLog, Refuse } from "../message_log/message_log.ts";
 import { isNavigation } from "./accept.ts";
 import { HttpError } from "./http_error.ts";
 import { plainPageAfter } from "./plain_page.ts";
@@ -35,18 +35,18 @@ export type Author = Pick<Post, "by" | "address" | "moderator">;
  */
 export async function postMessage(
   request: Request,
-  { room, log, author, refusal, onBody }: {
+  { room, log, author, refuse, onBody }: {
     readonly room: string;
     readonly log: Pick<MessageLog, "append">;
     readonly author: Author;
-    /** What it is refused with unless it is a repeat. */
-    readonly refusal?: HttpError;
+    /** What it is refused with unless it is a repeat: see {@linkcode MessageLog.append}. */
+    readonly refuse?: Refuse;
     /** Called with the length of the body once it has been read. */
     onBody?(bytes: number): void;
   },
 ): Promise<Response> {
   const post = { ...await readPost(request, onBody), ...author };
-  const { entry, repeated } = await log.append(post, refusal);
+  const { entry, repeated } = await log.append(post, refuse);
   if (isNavigation(request)) {
     const location = plainPageAfter(request, post) ?? relativePage(room);
     return new Response(null, { status: STATUS_CODE.SeeOther, headers: { location } });

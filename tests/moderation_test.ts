@@ -23,12 +23,13 @@ async function visit(chat: Chat, address: string) {
   const page = await chat.askFrom(address, "/");
   await page.body?.cancel();
   const cookie = page.headers.get("set-cookie")!.split(";", 1)[0];
-  return (message: string, headers: HeadersInit = { cookie }, room = "") =>
+  const post = (message: string, headers: HeadersInit = { cookie }, room = "") =>
     chat.askFrom(address, `${room}/chat`, {
       method: "POST",
       body: form({ message, nickname: "ann", key: message }),
       headers,
     });
+  return Object.assign(post, { cookie });
 }
 
 Deno.test("only a moderator moderates, lists rooms, and is marked as one", async () => {
@@ -110,6 +111,33 @@ Deno.test("in a closed room only moderators write, until it is open again", asyn
   );
   await jsonOf(await act(chat, { action: "open" }, "/biology"));
   assertEquals((await post()).status, 201);
+});
+
+Deno.test("a post whose body comes after its sender was muted, or the room closed, is refused", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const ann = await visit(chat, "10.0.0.1");
+  const { by } = await (await ann("rude words")).json();
+  const cases = [[{ action: "mute", by }, "muted"], [
+    { action: "close" },
+    "Only moderators",
+  ]] as const;
+  for (const [fields, reason] of cases) {
+    const body = new TransformStream<Uint8Array<ArrayBuffer>>();
+    const writer = body.writable.getWriter();
+    const response = chat.askFrom("10.0.0.1", "/chat", {
+      method: "POST",
+      body: body.readable,
+      headers: {
+        "content-type": "application/x-www-form-urlencoded",
+        cookie: ann.cookie,
+      },
+    });
+    await writer.write(new TextEncoder().encode("message=mo"));
+    await jsonOf(await act(chat, fields));
+    await writer.write(new TextEncoder().encode("re"));
+    await writer.close();
+    assertStringIncludes(await assertProblem(await response, 403), reason);
+  }
 });
 
 Deno.test("GET /rooms lists readers and messages, the main room without a name", async () => {

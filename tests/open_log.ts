@@ -30,7 +30,7 @@ export function changedLog(
   changes: Partial<Omit<MessageLog, "state">>,
 ): MessageLog {
   return {
-    append: (post, refusal) => log.append(post, refusal),
+    append: (post, refuse) => log.append(post, refuse),
     read: (range) => log.read(range),
     remove: (what) => log.remove(what),
     get state() {

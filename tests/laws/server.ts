@@ -1,19 +1,16 @@
 /** One run of the server, as far as the laws go: its rooms over a store, from opening to stopping. */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Post } from "../../chat_message.ts";
-import type {
-  LogEntry,
-  LogPage,
-  MessageLog,
-  MessageStore,
-  Removal,
-  RevokedSessions,
-  RoomEntry,
-  RoomState,
+import {
+  type LogEntry,
+  LogUnavailableError,
+  type MessageLog,
+  type MessageStore,
+  type RevokedSessions,
+  type RoomEntry,
 } from "../../message_log/message_log.ts";
-import { LogUnavailableError, type Range } from "../../message_log/message_log.ts";
 import { type Room, Rooms, type RoomsOptions, type RoomUse } from "../../room.ts";
+import { changedLog } from "../open_log.ts";
 
 /** The store that the rooms are given: it counts who follows each log, and fails when told to. */
 class WatchedStore implements MessageStore {
@@ -53,70 +50,36 @@ class WatchedStore implements MessageStore {
     await nextTurn();
     const log = await this.#store.openLog(room);
     log.subscribe((batch) => this.#onBatch(room, batch));
-    return new WatchedLog(log, this, () => this.used.delete(room));
+    return this.#watch(room, log);
+  }
+
+  #watch(room: string, log: MessageLog): MessageLog {
+    let followers = 0;
+    return changedLog(log, {
+      read: (range) => {
+        if (this.failingReads === 0) return log.read(range);
+        this.failingReads--;
+        this.hasFailed = true;
+        return Promise.reject(new LogUnavailableError("The disk fails"));
+      },
+      subscribe: (onBatch) => {
+        followers++;
+        const subscription = new DisposableStack();
+        subscription.use(log.subscribe(onBatch));
+        subscription.defer(() => void followers--);
+        return subscription;
+      },
+      [Symbol.asyncDispose]: async () => {
+        await nextTurn();
+        await log[Symbol.asyncDispose]();
+        // Who still follows it keeps it in use: law 6.
+        if (followers === 0) this.used.delete(room);
+      },
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#store[Symbol.asyncDispose]();
-  }
-}
-
-class WatchedLog implements MessageLog {
-  readonly #log: MessageLog;
-  readonly #store: WatchedStore;
-  readonly #onClose: () => void;
-  readonly #subscriptions = new Set<Disposable>();
-
-  constructor(log: MessageLog, store: WatchedStore, onClose: () => void) {
-    this.#log = log;
-    this.#store = store;
-    this.#onClose = onClose;
-  }
-
-  append(post: Post, refusal?: Error) {
-    return this.#log.append(post, refusal);
-  }
-
-  read(range: Range): Promise<LogPage> {
-    if (this.#store.failingReads === 0) return this.#log.read(range);
-    this.#store.failingReads--;
-    this.#store.hasFailed = true;
-    return Promise.reject(new LogUnavailableError("The disk fails"));
-  }
-
-  remove(what: Removal): Promise<number> {
-    return this.#log.remove(what);
-  }
-
-  get state(): RoomState {
-    return this.#log.state;
-  }
-
-  update(change: (state: RoomState) => RoomState): Promise<RoomState> {
-    return this.#log.update(change);
-  }
-
-  addressOf(by: string): Promise<string | undefined> {
-    return this.#log.addressOf(by);
-  }
-
-  subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable {
-    const inner = this.#log.subscribe(onBatch);
-    const subscription = {
-      [Symbol.dispose]: () => {
-        this.#subscriptions.delete(subscription);
-        inner[Symbol.dispose]();
-      },
-    };
-    this.#subscriptions.add(subscription);
-    return subscription;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await nextTurn();
-    await this.#log[Symbol.asyncDispose]();
-    // Who still follows it keeps it in use: law 6.
-    if (this.#subscriptions.size === 0) this.#onClose();
   }
 }
 
