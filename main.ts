@@ -12,21 +12,15 @@ import { type Config, newPassword, parseConfig, readInfo, unknownVariables } fro
 import type { MessageStore } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
-import { MAIN_ROOM, Rooms } from "./room.ts";
-import { isNavigation, wantsJson } from "./routes/accept.ts";
+import { Rooms } from "./room.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
-import { sendHistory } from "./routes/history.ts";
 import { toHttpError } from "./routes/http_error.ts";
-import { sendInvitation } from "./routes/invitation.ts";
-import { moderate, sendRooms, sendState } from "./routes/moderation.ts";
-import { loadFiles, RoomPages, titleOf } from "./routes/page.ts";
-import { sendPlainPage } from "./routes/plain_page.ts";
-import { postMessage } from "./routes/post.ts";
-import { checkRoom } from "./routes/room_path.ts";
+import { routesInRooms } from "./routes/in_rooms.ts";
+import { sendRooms } from "./routes/moderation.ts";
+import { loadFiles, RoomPages } from "./routes/page.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { requireModerator, SignIn } from "./routes/session.ts";
-import { openStream } from "./routes/stream.ts";
-import { toVisit, type Visit } from "./routes/visit.ts";
+import { toVisit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
 import {
   acceptError,
@@ -40,8 +34,7 @@ import {
   Terminal,
 } from "./terminal.ts";
 import { Guard } from "./visitor_guard/guard.ts";
-import { refusalOf } from "./visitor_guard/mute.ts";
-import { checkOrigin, setCorsHeaders } from "./visitor_guard/origin.ts";
+import { setCorsHeaders } from "./visitor_guard/origin.ts";
 import { Sessions } from "./visitor_guard/session.ts";
 import { Visitors } from "./visitor_guard/visitor.ts";
 
@@ -77,7 +70,7 @@ export type Handler = (
 export async function createHandler(
   { rooms, store, config, guard, terminal, hosts }: HandlerOptions,
 ): Promise<Handler> {
-  const { title, allowOrigin } = config;
+  const { title } = config;
   const visitors = new Visitors(store.secret);
   const sessions = new Sessions({
     password: config.password?.text,
@@ -86,83 +79,18 @@ export async function createHandler(
     revoked: store.revoked,
   });
   const signIn = new SignIn({ sessions, visitors, guard, title });
-  const pages = new RoomPages({ ...config, storeId: store.id });
-
-  const greet = async (response: Response, { request, isSecure }: Visit) => {
-    const cookie = await visitors.greet(request, isSecure);
-    if (cookie) response.headers.append("set-cookie", cookie);
-    return response;
-  };
-
-  const page: Route = async (visit, name) =>
-    await greet(await (await pages.get(name, visit.role)).serve(visit.request), visit);
-  const read: Route = async (visit, name) => {
-    const { request, address } = visit;
-    if (isNavigation(request)) {
-      using _slot = guard.enterHistory(address);
-      using use = await rooms.enter(name);
-      const options = { log: use.room.log, title: titleOf(name, title), base: name && "../" };
-      const response = await sendPlainPage(visit, options);
-      // In a room the cookie would be for that room's addresses alone.
-      return name === MAIN_ROOM ? await greet(response, visit) : response;
-    }
-    checkOrigin(request, allowOrigin);
-    using use = await rooms.enter(name);
-    return wantsJson(request)
-      ? await sendHistory(visit, use.room, guard.enterHistory(address))
-      : openStream(visit, use.room, guard);
-  };
-  const post: Route = async (visit, name) => {
-    const { request, address } = visit;
-    checkOrigin(request, allowOrigin);
-    using _entry = await guard.enterPost(address);
-    using use = await rooms.enter(name);
-    const { log } = use.room;
-    const visitor = await visitors.identify(request, address, name);
-    const isModerator = visit.role === "moderator";
-    return await postMessage(request, {
-      room: name,
-      log,
-      author: {
-        by: visitor.mark,
-        address: visitor.address,
-        ...(isModerator && { moderator: true }),
-      },
-      refuse: (state, now) => isModerator ? undefined : refusalOf(state, visitor, now),
-      onBody: (bytes) => guard.chargePost(address, bytes),
-    });
-  };
-
-  const moderation: Route = async (visit, name) => {
-    requireModerator(visit);
-    using use = await rooms.enter(name);
-    return sendState(use.room.log);
-  };
-  const act: Route = async (visit, name) => {
-    const { request, address } = visit;
-    checkOrigin(request, allowOrigin);
-    requireModerator(visit);
-    using _slot = guard.enterBody(address);
-    using use = await rooms.enter(name);
-    return await moderate(request, { room: name, log: use.room.log });
-  };
+  const inRooms = routesInRooms({
+    rooms,
+    guard,
+    visitors,
+    pages: new RoomPages({ ...config, storeId: store.id }),
+    hosts,
+    config,
+  });
   const list: Route = (visit) => {
     requireModerator(visit);
     return sendRooms(rooms);
   };
-  const invite: Route = (visit, name) => sendInvitation(visit, name, hosts);
-  /** A route of the rooms that may be. */
-  const allowed = (route: Route): Route => (visit, name) => {
-    checkRoom(name, config.rooms);
-    return route(visit, name);
-  };
-
-  const inRooms = new Map<string, ReadonlyMap<string, Route>>([
-    ["/", new Map([["GET", allowed(page)]])],
-    ["/chat", new Map([["GET", allowed(read)], ["POST", allowed(post)]])],
-    ["/invite.svg", new Map([["GET", allowed(invite)]])],
-    ["/moderation", new Map([["GET", allowed(moderation)], ["POST", allowed(act)]])],
-  ]);
   const routes = new Map<string, ReadonlyMap<string, Route>>([
     [
       "/session",

@@ -1,0 +1,110 @@
+/** What every room answers: its page, its messages, its moderation, its address to give away. */
+
+import type { Config } from "../config.ts";
+import { MAIN_ROOM, type Rooms } from "../room.ts";
+import type { Guard } from "../visitor_guard/guard.ts";
+import { refusalOf } from "../visitor_guard/mute.ts";
+import { checkOrigin } from "../visitor_guard/origin.ts";
+import type { Visitors } from "../visitor_guard/visitor.ts";
+import { isNavigation, wantsJson } from "./accept.ts";
+import { sendHistory } from "./history.ts";
+import { sendInvitation } from "./invitation.ts";
+import { moderate, sendState } from "./moderation.ts";
+import { type RoomPages, titleOf } from "./page.ts";
+import { sendPlainPage } from "./plain_page.ts";
+import { postMessage } from "./post.ts";
+import { checkRoom } from "./room_path.ts";
+import type { Route, Routes } from "./router.ts";
+import { requireModerator } from "./session.ts";
+import { openStream } from "./stream.ts";
+import type { Visit } from "./visit.ts";
+
+/** What the routes work with. */
+export interface RoomRoutesOptions {
+  readonly rooms: Rooms;
+  readonly guard: Guard;
+  readonly visitors: Visitors;
+  readonly pages: RoomPages;
+  /** By which others reach the server, the best first. */
+  readonly hosts: readonly string[];
+  readonly config: Pick<Config, "title" | "rooms" | "allowOrigin">;
+}
+
+/** The routes of every room, by what follows its name in the path. */
+export function routesInRooms(
+  { rooms, guard, visitors, pages, hosts, config }: RoomRoutesOptions,
+): Routes {
+  const { title, allowOrigin } = config;
+
+  const greet = async (response: Response, { request, isSecure }: Visit) => {
+    const cookie = await visitors.greet(request, isSecure);
+    if (cookie) response.headers.append("set-cookie", cookie);
+    return response;
+  };
+
+  const page: Route = async (visit, name) =>
+    await greet(await (await pages.get(name, visit.role)).serve(visit.request), visit);
+  const read: Route = async (visit, name) => {
+    const { request, address } = visit;
+    if (isNavigation(request)) {
+      using _slot = guard.enterHistory(address);
+      using use = await rooms.enter(name);
+      const options = { log: use.room.log, title: titleOf(name, title), base: name && "../" };
+      const response = await sendPlainPage(visit, options);
+      // In a room the cookie would be for that room's addresses alone.
+      return name === MAIN_ROOM ? await greet(response, visit) : response;
+    }
+    checkOrigin(request, allowOrigin);
+    using use = await rooms.enter(name);
+    return wantsJson(request)
+      ? await sendHistory(visit, use.room, guard.enterHistory(address))
+      : openStream(visit, use.room, guard);
+  };
+  const post: Route = async (visit, name) => {
+    const { request, address } = visit;
+    checkOrigin(request, allowOrigin);
+    using _entry = await guard.enterPost(address);
+    using use = await rooms.enter(name);
+    const { log } = use.room;
+    const visitor = await visitors.identify(request, address, name);
+    const isModerator = visit.role === "moderator";
+    return await postMessage(request, {
+      room: name,
+      log,
+      author: {
+        by: visitor.mark,
+        address: visitor.address,
+        ...(isModerator && { moderator: true }),
+      },
+      refuse: (state, now) => isModerator ? undefined : refusalOf(state, visitor, now),
+      onBody: (bytes) => guard.chargePost(address, bytes),
+    });
+  };
+
+  const moderation: Route = async (visit, name) => {
+    requireModerator(visit);
+    using use = await rooms.enter(name);
+    return sendState(use.room.log);
+  };
+  const act: Route = async (visit, name) => {
+    const { request, address } = visit;
+    checkOrigin(request, allowOrigin);
+    requireModerator(visit);
+    using _slot = guard.enterBody(address);
+    using use = await rooms.enter(name);
+    return await moderate(request, { room: name, log: use.room.log });
+  };
+  const invite: Route = (visit, name) => sendInvitation(visit, name, hosts);
+  /** A route of the rooms that may be. */
+  const allowed = (route: Route): Route => (visit, name) => {
+    checkRoom(name, config.rooms);
+    return route(visit, name);
+  };
+
+  return new Map([
+    ["/", new Map([["GET", allowed(page)]])],
+    ["/chat", new Map([["GET", allowed(read)], ["POST", allowed(post)]])],
+    ["/invite.svg", new Map([["GET", allowed(invite)]])],
+    ["/moderation", new Map([["GET", allowed(moderation)], ["POST", allowed(act)]])],
+  ]);
+}
