@@ -83,6 +83,7 @@ export async function createHandler(
     rooms,
     guard,
     visitors,
+    sessions,
     pages: new RoomPages({ ...config, storeId: store.id }),
     hosts,
     config,
@@ -114,9 +115,9 @@ export async function createHandler(
     if (OPEN_PATHS.includes(visit.url.pathname) || request.method === "OPTIONS") {
       return await dispatch(visit, routes, inRooms);
     }
-    const role = await signIn.roleOf(visit);
-    if (!role && sessions.isRequired) return signIn.refuse(visit);
-    return await dispatch({ ...visit, role }, routes, inRooms);
+    const known = await signIn.identify(visit);
+    if (!known.role && sessions.isRequired) return signIn.refuse(known);
+    return await dispatch(known, routes, inRooms);
   };
 
   return async (request, info) => {

@@ -12,7 +12,7 @@ import type {
   Start,
 } from "./message_log/message_log.ts";
 import { FanOutTurns } from "./reader/fan_out_turns.ts";
-import { Reader, STREAM_BUFFER } from "./reader/reader.ts";
+import { Reader, type ReaderOptions, STREAM_BUFFER } from "./reader/reader.ts";
 import { PageBudget, Replay, toFrames, toJson } from "./reader/replay.ts";
 
 /** The name of the main room, which is always there; once open, it stays so. */
@@ -59,12 +59,9 @@ export class Room implements AsyncDisposable {
     });
   }
 
-  /**
-   * A stream of frames for one reader, for as long as it is not cancelled. The slot is disposed of once
-   * it is over.
-   */
-  read(start: Start, slot?: Disposable): ReadableStream<Uint8Array> {
-    return new ReadableStream(new Reader(this.hub, this.#replay, start, slot), STREAM_BUFFER);
+  /** A stream of frames for one reader, for as long as it is not cancelled. */
+  read(start: Start, options?: ReaderOptions): ReadableStream<Uint8Array> {
+    return new ReadableStream(new Reader(this.hub, this.#replay, start, options), STREAM_BUFFER);
   }
 
   /** Calls back with each batch of the log while the room is open. */

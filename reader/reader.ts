@@ -33,6 +33,14 @@ export interface ReaderHub {
   sendAway(reader: Reader): void;
 }
 
+/** Options for {@linkcode Reader}. */
+export interface ReaderOptions {
+  /** Disposed of once the stream is over. */
+  readonly held?: Disposable;
+  /** Ends the stream. */
+  readonly signal?: AbortSignal;
+}
+
 /** Why the server broke a body off; the client can ask for the rest. */
 export class BrokenOffError extends Error {
   override readonly name = "BrokenOffError";
@@ -52,7 +60,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   readonly #hub: ReaderHub;
   readonly #replay: Replay;
   readonly #start: Start;
-  readonly #slot: Disposable | undefined;
+  readonly #options: ReaderOptions;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #cursor: string | undefined;
   /** The page that it is getting in pieces, and how many bytes of it are sent. */
@@ -66,12 +74,11 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   #taken = -1;
   #idleHeartbeats = 0;
 
-  /** @param slot Disposed of once the stream is over. */
-  constructor(hub: ReaderHub, replay: Replay, start: Start, slot?: Disposable) {
+  constructor(hub: ReaderHub, replay: Replay, start: Start, options: ReaderOptions = {}) {
     this.#hub = hub;
     this.#replay = replay;
     this.#start = start;
-    this.#slot = slot;
+    this.#options = options;
   }
 
   /** The id of the last message it was given; undefined until it has had its first page. */
@@ -81,6 +88,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
+    this.#options.signal?.addEventListener("abort", this.#leave);
     this.#hub.join(this);
   }
 
@@ -170,9 +178,12 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     this.#controller.error(new BrokenOffError("The reader takes nothing"));
   }
 
+  readonly #leave = () => this.#hub.sendAway(this);
+
   #finish(): void {
     this.#isOver = true;
-    this.#slot?.[Symbol.dispose]();
+    this.#options.held?.[Symbol.dispose]();
+    this.#options.signal?.removeEventListener("abort", this.#leave);
   }
 
   async #sendWhenRead(reading: Promise<ReplayPage>): Promise<void> {

@@ -5,6 +5,7 @@ import { MAIN_ROOM, type Rooms } from "../room.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import { refusalOf } from "../visitor_guard/mute.ts";
 import { checkOrigin } from "../visitor_guard/origin.ts";
+import type { Sessions } from "../visitor_guard/session.ts";
 import type { Visitors } from "../visitor_guard/visitor.ts";
 import { isNavigation, wantsJson } from "./accept.ts";
 import { sendHistory } from "./history.ts";
@@ -24,6 +25,7 @@ export interface RoomRoutesOptions {
   readonly rooms: Rooms;
   readonly guard: Guard;
   readonly visitors: Visitors;
+  readonly sessions: Sessions;
   readonly pages: RoomPages;
   /** By which others reach the server, the best first. */
   readonly hosts: readonly string[];
@@ -32,7 +34,7 @@ export interface RoomRoutesOptions {
 
 /** The routes of every room, by what follows its name in the path. */
 export function routesInRooms(
-  { rooms, guard, visitors, pages, hosts, config }: RoomRoutesOptions,
+  { rooms, guard, visitors, sessions, pages, hosts, config }: RoomRoutesOptions,
 ): Routes {
   const { title, allowOrigin } = config;
 
@@ -58,7 +60,7 @@ export function routesInRooms(
     using use = await rooms.enter(name);
     return wantsJson(request)
       ? await sendHistory(visit, use.room, guard.enterHistory(address))
-      : openStream(visit, use.room, guard);
+      : openStream(visit, use.room, { guard, sessions });
   };
   const post: Route = async (visit, name) => {
     const { request, address } = visit;

@@ -11,7 +11,7 @@ import type { Visitors } from "../visitor_guard/visitor.ts";
 import { isNavigation } from "./accept.ts";
 import { escapeHtml, toDocument } from "./html.ts";
 import { HttpError } from "./http_error.ts";
-import { type Fields, readFields } from "./post_fields.ts";
+import { type Fields, readFields, readText, unprocessable } from "./post_fields.ts";
 import type { Visit } from "./visit.ts";
 
 const WRONG = "That is not the password.";
@@ -20,7 +20,7 @@ const WRONG = "That is not the password.";
 export interface SignInOptions {
   readonly sessions: Sessions;
   readonly visitors: Pick<Visitors, "forget">;
-  readonly guard: Pick<Guard, "tryPassword" | "enterBody">;
+  readonly guard: Pick<Guard, "tryPassword" | "enterSignIn" | "enterSession">;
   /** What the page is called. */
   readonly title: string;
 }
@@ -40,17 +40,20 @@ export class SignIn {
   }
 
   /**
-   * What a visitor has shown to be, by a cookie or by HTTP Basic; undefined for one who has shown
-   * nothing. The cookie is the chat's own page's alone, whatever others `--allow-origin` names.
+   * A visit with what the visitor has shown to be: by a cookie, which is the chat's own page's alone,
+   * whatever others `--allow-origin` names, or by HTTP Basic.
    *
    * @throws {HttpError} 401 for a wrong password, 429 for too many of those.
    */
-  async roleOf({ request, address }: Visit): Promise<Role | undefined> {
-    const session = isFromElsewhere(request) ? undefined : await this.#sessions.find(request);
-    if (session) return session.role;
+  async identify(visit: Visit): Promise<Visit> {
+    const { request, address, isSecure } = visit;
+    const session = isFromElsewhere(request)
+      ? undefined
+      : await this.#sessions.find(request, isSecure);
+    if (session) return { ...visit, role: session.role, sessionId: session.id };
     const password = basicPassword(request);
-    if (password === undefined || !this.#sessions.isPossible) return undefined;
-    return await this.#try(password, address) ?? refuse(request, WRONG);
+    if (password === undefined || !this.#sessions.isPossible) return visit;
+    return { ...visit, role: await this.#try(password, address) ?? refuse(request, WRONG) };
   }
 
   /**
@@ -78,7 +81,7 @@ export class SignIn {
   /** `GET /session`: the page to sign in at, or out. */
   async show(visit: Visit): Promise<Response> {
     this.#check();
-    const session = await this.#sessions.find(visit.request);
+    const session = await this.#sessions.find(visit.request, visit.isSecure);
     const to = visit.url.searchParams.get("to") ?? "";
     return this.#page(visit, { status: STATUS_CODE.OK, role: session?.role, to });
   }
@@ -102,20 +105,17 @@ export class SignIn {
       return response;
     }
     this.#check();
-    const password = fields.get("password");
-    if (typeof password !== "string") {
-      throw new HttpError(
-        STATUS_CODE.UnprocessableEntity,
-        'The field "password" is missing; send the password, or "leave" to sign out.',
-        { field: "password" },
-      );
+    const password = readText(fields, "password");
+    if (password === "") {
+      throw unprocessable("password", 'is missing; send the password, or "leave" to sign out');
     }
-    const to = String(fields.get("to") ?? "");
+    const to = readText(fields, "to");
     const role = await this.#try(password, address);
     if (!role) {
       if (isNavigation(request)) return this.#page(visit, { to, problem: WRONG });
       return refuse(request, WRONG);
     }
+    await this.#guard.enterSession(address);
     // What it was before ends, in its copies too.
     await this.#sessions.end(request, isSecure);
     return toResponse(request, {
@@ -144,7 +144,7 @@ export class SignIn {
   }
 
   async #read({ request, address }: Visit): Promise<Fields> {
-    using _slot = this.#guard.enterBody(address);
+    using _slot = this.#guard.enterSignIn(address);
     return await readFields(request);
   }
 

@@ -7,6 +7,7 @@ import { Guard } from "../visitor_guard/guard.ts";
 import { Sessions } from "../visitor_guard/session.ts";
 import { SignIn } from "./session.ts";
 import { toVisit } from "./visit.ts";
+import { EventReader } from "../tests/event_reader.ts";
 import { assertProblem, form, openRoom } from "../tests/open_room.ts";
 
 const PASSWORD = "correct horse";
@@ -140,6 +141,12 @@ Deno.test("a wrong password is told to people on the page, to programs as a prob
   assertStringIncludes(html, 'value="/biology?x"');
   await assertProblem(await signIn(chat, { password: "wrong" }), 401);
   await assertProblem(await signIn(chat, {}), 422, "password");
+  for (const field of ["password", "to"]) {
+    const body = JSON.stringify({ password: PASSWORD, [field]: { toString: 1 } });
+    const headers = { "content-type": "application/json" };
+    const odd = await chat.ask("/session", { method: "POST", body, headers });
+    await assertProblem(odd, 422, field);
+  }
   const evil = { origin: "https://evil.example" };
   await assertProblem(await signIn(chat, { password: PASSWORD }, evil), 403);
 });
@@ -246,9 +253,35 @@ Deno.test("sign-ins that are held back keep no place from others", async () => {
   const held = Array.from({ length: 64 }, () => attempt().catch(({ status }) => status));
   // Every one of them has read its body.
   for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
-  for (let n = 0; n < 64; n++) guard.enterBody("10.0.0.1");
+  for (let n = 0; n < 64; n++) guard.enterSignIn("10.0.0.1");
   guard.close();
   assertEquals(new Set(await Promise.all(held)), new Set([429]));
+});
+
+Deno.test("signing out ends the streams of that session, and no others", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const [cookie, other] = [await cookieFor(chat, PASSWORD), await cookieFor(chat, PASSWORD)];
+  const ending = new EventReader(await chat.ask("/chat", { headers: { cookie } }));
+  await using staying = new EventReader(await chat.ask("/chat", { headers: { cookie: other } }));
+  await ending.nextOf("online");
+  assertEquals(await staying.nextOf("online"), "2");
+  await statusOf(chat.ask("/session", { method: "DELETE", headers: { cookie } }));
+  await statusOf(chat.post(form({ message: "secret" }), { cookie: other }));
+  for (let event; (event = await ending.next());) {
+    assertEquals(event.data?.includes("secret"), undefined);
+  }
+  assertEquals((await staying.nextMessage()).message, "secret");
+  assertEquals(chat.hub.readers, 1);
+});
+
+Deno.test("an address signs in 240 times at once, and then once a second", async () => {
+  await using chat = await openRoom(...FLAGS);
+  for (let n = 0; n < 240; n++) {
+    assertEquals(await statusOf(signIn(chat, { password: PASSWORD })), 204);
+  }
+  const refused = await signIn(chat, { password: PASSWORD });
+  assertEquals(refused.headers.get("retry-after"), "1");
+  await assertProblem(refused, 429);
 });
 
 Deno.test("signing in again ends what one was before", async () => {

@@ -21,6 +21,8 @@ export interface Visit {
   readonly isSecure: boolean;
   /** What the visitor has shown to be; undefined for one who has shown nothing. */
   readonly role?: Role;
+  /** The session by which that was shown, unless it was by the password itself. */
+  readonly sessionId?: string;
 }
 
 /**

@@ -26,10 +26,13 @@ const ALL_POSTS = {
   remedy: " To lift this limit, start the server with --rate-limit 0.",
 };
 const TRIES = { name: "wrong passwords", what: "wrong passwords from this address", remedy: "" };
+const SIGN_INS = { name: "sign-ins", what: "sign-ins from this address", remedy: "" };
 /** Wrong passwords of one address. */
 const MAX_TRIES = { perMinute: 10, burst: 100 };
-/** Bodies and histories that are on their way. */
-const IN_FLIGHT = { perKey: 64, total: 256 };
+/** Right ones: each session that is ended is remembered for a month. */
+const MAX_SIGN_INS = { perMinute: 60, burst: 240 };
+/** Bodies and histories that are on their way. Strangers leave half to those who have posted. */
+const IN_FLIGHT = { perKey: 64, total: 256, reserve: 128 };
 /** Whoever is over a rate limit is told so after this: who asks again at once gains nothing. */
 const HOLD_MS = 1000;
 /** With more than this held, others are told at once. */
@@ -71,10 +74,13 @@ export class Guard implements Disposable {
   readonly #now: () => number;
   readonly #posts: PostLimit | undefined;
   readonly #tries: RateLimit;
+  readonly #signIns: RateLimit;
   /** By address, the try that is being checked. */
   readonly #trying = new Map<string, Promise<void>>();
   readonly #streams: Slots;
   readonly #bodies = new Slots(IN_FLIGHT);
+  /** Open to all, so they take nothing from those who are signed in. */
+  readonly #signInBodies = new Slots({ ...IN_FLIGHT, reserve: 0 });
   readonly #histories = new Slots(IN_FLIGHT);
   /** Refusals that are held back, each with what ends that. */
   readonly #held = new Set<() => void>();
@@ -94,6 +100,7 @@ export class Guard implements Disposable {
     this.#now = now;
     this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
     this.#tries = new RateLimit({ ...MAX_TRIES, now });
+    this.#signIns = new RateLimit({ ...MAX_SIGN_INS, now });
     this.#streams = new Slots({ perKey: maxReadersPerAddress, total: maxReaders });
   }
 
@@ -140,6 +147,25 @@ export class Guard implements Disposable {
    */
   enterBody(address: string): Disposable {
     return this.#enter(this.#bodies, address, "bodies of requests");
+  }
+
+  /**
+   * Lets a body be read in which somebody signs in or out, until it is disposed of.
+   *
+   * @throws {HttpError} 503 for one too many at once.
+   */
+  enterSignIn(address: string): Disposable {
+    return this.#enter(this.#signInBodies, address, "bodies of requests");
+  }
+
+  /**
+   * Lets somebody sign in who knows the password.
+   *
+   * @throws {HttpError} 429 with `Retry-After` for one too many.
+   */
+  async enterSession(address: string): Promise<void> {
+    const waitMs = this.#signIns.take(addressKey(address));
+    if (waitMs > 0) throw await this.#tooMany(address, waitMs, SIGN_INS);
   }
 
   /**
@@ -246,7 +272,8 @@ export class Guard implements Disposable {
   }
 
   #enter(slots: Slots, address: string, what: string): Disposable {
-    const slot = slots.take(addressKey(address));
+    const key = addressKey(address);
+    const slot = slots.take(key, this.#posts?.isStranger(key));
     if (typeof slot !== "string") return slot;
     this.#refusals.add(address, `${what} at once`);
     throw new HttpError(

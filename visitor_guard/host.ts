@@ -22,14 +22,13 @@ export interface OwnHostsOptions {
 /** The names and addresses of this server. */
 export class OwnHosts {
   readonly #names: ReadonlySet<string>;
-  readonly #machine: string | undefined;
   readonly #isAny: boolean;
   /** Most requests have one of a few: to parse it takes as long as the rest of the guard. */
   #last = "";
 
   constructor({ hostname, machineName, allowHost }: OwnHostsOptions) {
-    this.#names = new Set([hostname, ...allowHost].flatMap((name) => toHostname(name) ?? []));
-    this.#machine = machineName?.split(".", 1)[0].toLowerCase();
+    const names = [hostname, machineName ?? "", ...allowHost];
+    this.#names = new Set(names.flatMap((name) => toHostname(name) ?? []));
     this.#isAny = allowHost.includes("*");
   }
 
@@ -44,7 +43,7 @@ export class OwnHosts {
   #hasName(name: string | undefined): boolean {
     if (name === undefined) return false;
     return this.#isAny || this.#names.has(name) || IP_ADDRESS.test(name) || !name.includes(".") ||
-      PRIVATE_NAME.test(name) || name.split(".", 1)[0] === this.#machine;
+      PRIVATE_NAME.test(name);
   }
 }
 

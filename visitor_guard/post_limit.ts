@@ -60,15 +60,20 @@ export class PostLimit {
   take(key: string): Full | undefined {
     const now = this.#now();
     if (this.#all.isFull(EVERYBODY)) this.#lastCalm = now;
-    const known = this.#known.get(key);
-    const isStranger = !known || known.first >= this.#lastCalm || known.last < now - MEMORY_MS;
     const waitMs = this.#each.waitMs(key);
     if (waitMs > 0) return { waitMs, isOfAll: false };
-    const allWaitMs = this.#all.waitMs(EVERYBODY, isStranger ? RESERVE : 0);
+    const allWaitMs = this.#all.waitMs(EVERYBODY, this.isStranger(key) ? RESERVE : 0);
     if (allWaitMs > 0) return { waitMs: allWaitMs, isOfAll: true };
     this.#each.charge(key, 1);
     this.#all.charge(EVERYBODY, 1);
+    const known = this.#known.get(key);
     this.#remember(key, known && known.last >= now - MEMORY_MS ? known.first : now, now);
+  }
+
+  /** Whether an address has not posted lately, or only since there is a crowd. */
+  isStranger(key: string): boolean {
+    const known = this.#known.get(key);
+    return !known || known.first >= this.#lastCalm || known.last < this.#now() - MEMORY_MS;
   }
 
   /** Takes what the length of a message costs that was let in. */

@@ -11,13 +11,15 @@ import type { RevokedSessions } from "../message_log/message_log.ts";
 const COOKIE = "chat-session";
 /** An id, its time of issue and their signature. */
 const VALUE = "([\\w-]{22})\\.([\\da-z]{1,8})\\.([\\w-]{43})";
-/** Over TLS no other site and no plain HTTP can set it. */
+/** The second, over HTTPS, no other site and no plain HTTP can set. */
 const NAMES = [COOKIE, `__Host-${COOKIE}`];
 const COOKIES = NAMES.map((name) => new RegExp(`(?<=^|; ?)${name}=${VALUE}(?=;|$)`, "g"));
 const MAX_COOKIES = 4;
 /** A browser keeps it for this long. */
 const MAX_AGE_S = 30 * 24 * 60 * 60;
 const ID_BYTES = 16;
+/** In UTF-16 units; a password that may be set has fewer, however it is composed. */
+const MAX_PASSWORD_LENGTH = 1000;
 const ENCODER = new TextEncoder();
 
 /** What a password makes of those who know it. */
@@ -40,7 +42,8 @@ interface Credential {
   readonly key: Promise<CryptoKey>;
 }
 
-interface Session {
+/** A session that goes on. */
+export interface Session {
   readonly role: Role;
   readonly id: string;
   readonly endsS: number;
@@ -52,6 +55,8 @@ export class Sessions {
   readonly isRequired: boolean;
   readonly #credentials: readonly Credential[];
   readonly #revoked: RevokedSessions;
+  /** By id, what is called when it ends. */
+  readonly #watching = new Map<string, Set<() => void>>();
   readonly #now: () => number;
 
   constructor({ password, moderatorPassword, secret, revoked, now = Date.now }: SessionsOptions) {
@@ -75,6 +80,8 @@ export class Sessions {
 
   /** What a password makes of those who know it; how long that takes tells nothing of it. */
   async roleOf(text: string): Promise<Role | undefined> {
+    // To normalise marks takes quadratic time.
+    if (text.length > MAX_PASSWORD_LENGTH) return undefined;
     const given = await digest(text.normalize("NFC"));
     let found: Role | undefined;
     for (const { role, digest } of this.#credentials) {
@@ -84,20 +91,21 @@ export class Sessions {
   }
 
   /** The session that a request has the cookie of, as long as it goes on. */
-  async find({ headers }: Request): Promise<Session | undefined> {
-    const text = headers.get("cookie");
-    if (text === null || !this.isPossible) return undefined;
-    for (const cookies of COOKIES) {
-      for (const [, id, started, signature] of text.matchAll(cookies).take(MAX_COOKIES)) {
-        const endsS = parseInt(started, 36) + MAX_AGE_S;
-        if (endsS <= this.#now() / 1000 || this.#revoked.has(id)) continue;
-        for (const { role, key } of this.#credentials) {
-          // Equal lengths, by the form of the cookie.
-          const signed = ENCODER.encode(await sign(await key, `${id}.${started}`));
-          if (isEqual(ENCODER.encode(signature), signed)) return { role, id, endsS };
-        }
-      }
-    }
+  async find(request: Request, isSecure: boolean): Promise<Session | undefined> {
+    for await (const session of this.#findAll(request, isSecure)) return session;
+  }
+
+  /** Calls back if the session of that id ends, until it is disposed of. */
+  watch(id: string, onEnd: () => void): Disposable {
+    const watching = this.#watching.get(id) ?? new Set();
+    this.#watching.set(id, watching);
+    watching.add(onEnd);
+    return {
+      [Symbol.dispose]: () => {
+        watching.delete(onEnd);
+        if (watching.size === 0 && this.#watching.get(id) === watching) this.#watching.delete(id);
+      },
+    };
   }
 
   /** The `Set-Cookie` that begins a session. */
@@ -108,11 +116,29 @@ export class Sessions {
     return this.#cookie(`${signed}.${await sign(await key, signed)}`, MAX_AGE_S, isSecure);
   }
 
-  /** Ends the session of a request, also for copies of its cookie; the `Set-Cookie` that says so. */
+  /** Ends what sessions a request has, also for copies of their cookies; the `Set-Cookie` that says so. */
   async end(request: Request, isSecure: boolean): Promise<string> {
-    const session = await this.find(request);
-    if (session) await this.#revoked.add(session.id, session.endsS);
+    for await (const { id, endsS } of this.#findAll(request, isSecure)) {
+      await this.#revoked.add(id, endsS);
+      for (const onEnd of this.#watching.get(id) ?? []) onEnd();
+    }
     return this.#cookie("", 0, isSecure);
+  }
+
+  async *#findAll({ headers }: Request, isSecure: boolean): AsyncGenerator<Session> {
+    const text = headers.get("cookie");
+    if (text === null || !this.isPossible) return;
+    for (
+      const [, id, started, signature] of text.matchAll(COOKIES[Number(isSecure)]).take(MAX_COOKIES)
+    ) {
+      const endsS = parseInt(started, 36) + MAX_AGE_S;
+      if (endsS <= this.#now() / 1000 || this.#revoked.has(id)) continue;
+      for (const { role, key } of this.#credentials) {
+        // Equal lengths, by the form of the cookie.
+        const signed = ENCODER.encode(await sign(await key, `${id}.${started}`));
+        if (isEqual(ENCODER.encode(signature), signed)) yield { role, id, endsS };
+      }
+    }
   }
 
   #cookie(value: string, maxAgeS: number, isSecure: boolean): string {

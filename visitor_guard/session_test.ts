@@ -31,8 +31,8 @@ function withCookie(setCookie: string): Request {
   return withHeaders({ cookie: `a=b; ${setCookie.split(";", 1)[0]}; c=d` });
 }
 
-async function roleIn(sessions: Sessions, setCookie: string) {
-  return (await sessions.find(withCookie(setCookie)))?.role;
+async function roleIn(sessions: Sessions, setCookie: string, isSecure = false) {
+  return (await sessions.find(withCookie(setCookie), isSecure))?.role;
 }
 
 Deno.test("Sessions.roleOf() takes the passwords alone, in any normalisation", async () => {
@@ -40,9 +40,13 @@ Deno.test("Sessions.roleOf() takes the passwords alone, in any normalisation", a
   assertEquals(await sessions.roleOf("é:password"), "member");
   assertEquals(await sessions.roleOf("é:password".normalize("NFD")), "member");
   assertEquals(await sessions.roleOf("battery staple"), "moderator");
-  for (const text of ["", "é:passwor", "É:password", "é:password ", "undefined"]) {
+  const start = performance.now();
+  const slow = "a" +
+    ["\u0345", "\u0300", "\u0316", "\u0334"].map((mark) => mark.repeat(8000)).join("");
+  for (const text of ["", "é:passwor", "É:password", "é:password ", "undefined", slow]) {
     assertEquals(await sessions.roleOf(text), undefined, text);
   }
+  assert(performance.now() - start < 100);
   const open = newSessions({ password: undefined, moderatorPassword: undefined });
   assertEquals([open.isRequired, open.isPossible], [false, false]);
   assertEquals(await open.roleOf("undefined"), undefined);
@@ -78,7 +82,10 @@ Deno.test("Sessions take no cookie that they have not given", async () => {
   const sessions = newSessions();
   const cookie = await sessions.begin("moderator", true);
   assertMatch(cookie, /^__Host-chat-session=.*; Secure$/);
-  assertEquals(await roleIn(sessions, cookie), "moderator");
+  assertEquals(await roleIn(sessions, cookie, true), "moderator");
+  // Each is good where it was given.
+  assertEquals(await roleIn(sessions, cookie), undefined);
+  assertEquals(await roleIn(sessions, cookie.replace("__Host-", ""), true), undefined);
   const value = cookie.split(";", 1)[0];
   const forged = [
     value.slice(0, -2) + (value.endsWith("AA") ? "BB" : "AA"),
@@ -87,12 +94,12 @@ Deno.test("Sessions take no cookie that they have not given", async () => {
     "chat-session=",
     "chat-session=1.2.3",
   ];
-  for (const each of forged) assertEquals(await roleIn(sessions, each), undefined, each);
-  assertEquals(await sessions.find(withHeaders({})), undefined);
+  for (const each of forged) assertEquals(await roleIn(sessions, each, true), undefined, each);
+  assertEquals(await sessions.find(withHeaders({}), true), undefined);
   // A stale one before it.
   const stale = await newSessions({ moderatorPassword: "old password" }).begin("moderator", true);
   const both = withHeaders({ cookie: `${stale.split(";")[0]}; ${value}` });
-  assertEquals((await sessions.find(both))?.role, "moderator");
+  assertEquals((await sessions.find(both, true))?.role, "moderator");
 });
 
 Deno.test("Sessions.end() ends every copy of a cookie, and no other session", async () => {
@@ -113,6 +120,21 @@ Deno.test("Sessions.end() ends every copy of a cookie, and no other session", as
   await sessions.end(withCookie(cookie), false);
   await sessions.end(withHeaders({}), false);
   assertEquals(revoked.ids.size, 1);
+});
+
+Deno.test("Sessions.end() ends all that a browser has, and calls whoever watches", async () => {
+  const sessions = newSessions();
+  const cookies = [await sessions.begin("member", false), await sessions.begin("moderator", false)];
+  const ids: string[] = [];
+  const calls: string[] = [];
+  for (const cookie of cookies) ids.push((await sessions.find(withCookie(cookie), false))!.id);
+  sessions.watch(ids[0], () => calls.push("first"));
+  sessions.watch(ids[1], () => calls.push("second"));
+  sessions.watch(ids[1], () => calls.push("over"))[Symbol.dispose]();
+  const both = cookies.map((cookie) => cookie.split(";", 1)[0]).join("; ");
+  await sessions.end(withHeaders({ cookie: both }), false);
+  for (const cookie of cookies) assertEquals(await roleIn(sessions, cookie), undefined);
+  assertEquals(calls, ["first", "second"]);
 });
 
 Deno.test("basicPassword() reads what curl -u sends", () => {

@@ -6,6 +6,8 @@ export interface SlotsOptions {
   readonly perKey: number;
   /** For all keys; 0 for no limit. */
   readonly total: number;
+  /** Strangers leave so many of those to others. @default {0} */
+  readonly reserve?: number;
 }
 
 /** Why there is no slot. */
@@ -15,12 +17,14 @@ export type Full = "perKey" | "total";
 export class Slots {
   readonly #perKey: number;
   readonly #total: number;
+  readonly #reserve: number;
   readonly #taken = new Map<string, number>();
   #size = 0;
 
-  constructor({ perKey, total }: SlotsOptions) {
+  constructor({ perKey, total, reserve = 0 }: SlotsOptions) {
     this.#perKey = perKey || Infinity;
     this.#total = total || Infinity;
+    this.#reserve = reserve;
   }
 
   /** How many are taken. */
@@ -29,10 +33,10 @@ export class Slots {
   }
 
   /** Takes a slot, until it is disposed of; or says which limit is reached. */
-  take(key: string): Disposable | Full {
+  take(key: string, isStranger = false): Disposable | Full {
     const taken = this.#taken.get(key) ?? 0;
     if (taken >= this.#perKey) return "perKey";
-    if (this.#size >= this.#total) return "total";
+    if (this.#size >= this.#total - (isStranger ? this.#reserve : 0)) return "total";
     this.#taken.set(key, taken + 1);
     this.#size++;
     let isTaken = true;

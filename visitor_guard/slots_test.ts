@@ -19,6 +19,14 @@ Deno.test("Slots are as many for each and for all as they may be", () => {
   assertEquals([slots.take("ann"), slots.take("eve")], ["perKey", "total"]);
 });
 
+Deno.test("Slots keep some for those who are no strangers", () => {
+  const slots = new Slots({ perKey: 0, total: 3, reserve: 1 });
+  for (let n = 0; n < 2; n++) taken(slots.take("eve", true));
+  assertEquals(slots.take("eve", true), "total");
+  taken(slots.take("ann"));
+  assertEquals(slots.take("ann"), "total");
+});
+
 Deno.test("Slots without a limit are never full, and forget who has none", () => {
   const slots = new Slots({ perKey: 0, total: 0 });
   const all = Array.from({ length: 1000 }, (_, n) => taken(slots.take(`visitor ${n % 3}`)));
