@@ -179,7 +179,7 @@ async function run(
     onError: (error) => toResponse(error, terminal),
     onAcceptError: (reason) => terminal.warn(acceptError(reason)),
   });
-  const stopped = stopSignal(certificate && (() => renewCertificate(server, config, terminal)));
+  const stopped = stopSignal(certificate && renewal(server, config, terminal));
   reportFaults(terminal);
   terminal.print(await greeting(config, server.port, hosts));
   if (certificate && isExpired(certificate)) terminal.warn(certificateExpired(certificate));
@@ -200,12 +200,28 @@ function withModerator(config: Config): Config {
   return { ...config, moderatorPassword };
 }
 
+/** What takes over the certificate that is in its files. Calls while it does so are one more. */
+function renewal(server: Server, config: Config, terminal: Terminal): () => Promise<void> {
+  let isDue = false;
+  let isRunning = false;
+  return async () => {
+    isDue = true;
+    if (isRunning) return;
+    isRunning = true;
+    while (isDue) {
+      isDue = false;
+      await renewCertificate(server, config, terminal);
+    }
+    isRunning = false;
+  };
+}
+
 /** Takes over the certificate that is in its files now, if it can be used. */
-async function renewCertificate(server: Server, config: Config, terminal: Terminal) {
+async function renewCertificate(server: Server, config: Config, terminal: Terminal): Promise<void> {
   try {
     const certificate = await readCertificate(config);
     if (!certificate) return;
-    server.renew(certificate);
+    await server.renew(certificate);
     if (isExpired(certificate)) terminal.warn(certificateExpired(certificate));
     else terminal.print(certificateRenewed(certificate));
   } catch (error) {

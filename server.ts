@@ -61,6 +61,7 @@ export class Server {
   readonly #closing = new Set<Promise<void>>();
   #isShutDown = false;
   #endPause: () => void = () => {};
+  #onListen: () => void = () => {};
   #lastReport = { reason: "", time: -Infinity };
 
   /** @throws {ListenError} If the address can't be listened on. */
@@ -85,10 +86,16 @@ export class Server {
     await Promise.allSettled(this.#closing);
   }
 
-  /** Takes over a certificate that was read again. */
-  renew(certificate: Certificate): void {
+  /**
+   * Takes over a certificate that was read again; resolves once new connections get it. That waits for
+   * bodies that are being read.
+   */
+  renew(certificate: Certificate): Promise<void> {
     this.#certificate = certificate;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onListen = resolve;
     this.#closeSocket();
+    return promise;
   }
 
   async #keepListening(): Promise<void> {
@@ -111,7 +118,9 @@ export class Server {
 
   #listen(): Socket {
     const options = { ...this.#options, port: this.port, certificate: this.#certificate };
-    return new Socket(this.#handler, options);
+    const socket = new Socket(this.#handler, options);
+    this.#onListen();
+    return socket;
   }
 
   #pause(ms: number): Promise<void> {

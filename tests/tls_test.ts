@@ -138,8 +138,9 @@ Deno.test("SIGHUP takes a new certificate over, and ends no stream and no post",
 
   await makeCertificate(folder.path, "chat");
   Deno.kill(chat.pid, "SIGHUP");
-  await until(() => chat.output.includes("New connections get the new certificate"));
+  assertEquals(await http1.post(urlOf(chat), message("meanwhile")), 201);
   assertEquals(await Promise.all(posts.map((post) => post.finish())), [201, 201]);
+  await until(() => chat.output.includes("New connections get the new certificate"));
   using renewed = await newClient(files, "HTTP/2");
   await until(() => renewed.post(urlOf(chat), message("after")).then(() => true, () => false));
   using stranger = await newClient(old, "HTTP/2");
@@ -147,7 +148,7 @@ Deno.test("SIGHUP takes a new certificate over, and ends no stream and no post",
   for (const reader of readers) {
     const texts = [];
     while (texts.at(-1) !== "after") texts.push((await reader.nextMessage()).message);
-    assertEquals(texts.toSorted(), ["after", "before", "before", "post 0", "post 1"]);
+    assertEquals(texts.toSorted(), ["after", "before", "before", "meanwhile", "post 0", "post 1"]);
   }
 
   await Deno.writeTextFile(files.key, "nonsense");
