@@ -10,17 +10,20 @@ import { MAX_MESSAGE_LENGTH, MAX_NICKNAME_LENGTH } from "../chat_message.ts";
 import { type Config, VERSION } from "../config.ts";
 import { MAIN_ROOM } from "../room.ts";
 import attention from "../static/attention.js" with { type: "text" };
+import bell from "../static/bell.js" with { type: "text" };
 import chat from "../static/chat.js" with { type: "text" };
 import composer from "../static/composer.js" with { type: "text" };
 import connection from "../static/connection.js" with { type: "text" };
 import css from "../static/chat.css" with { type: "text" };
 import dialog from "../static/dialog.js" with { type: "text" };
 import dialogsCss from "../static/dialogs.css" with { type: "text" };
+import dialogsHtml from "../static/dialogs.html" with { type: "text" };
 import drawing from "../static/drawing.js" with { type: "text" };
 import html from "../static/index.html" with { type: "text" };
 import icon from "../static/icon.svg" with { type: "text" };
 import manifest from "../static/manifest.webmanifest" with { type: "text" };
 import invitation from "../static/invitation.js" with { type: "text" };
+import menu from "../static/menu.js" with { type: "text" };
 import message from "../static/message.js" with { type: "text" };
 import outbox from "../static/outbox.js" with { type: "text" };
 import page from "../static/page.js" with { type: "text" };
@@ -36,12 +39,14 @@ import { escapeHtml } from "./html.ts";
 
 const SCRIPTS = {
   attention,
+  bell,
   chat,
   composer,
   connection,
   dialog,
   drawing,
   invitation,
+  menu,
   message,
   outbox,
   page,
@@ -131,6 +136,7 @@ export async function loadFiles(title: string): Promise<ReadonlyMap<string, Page
     ["/chat.css", "text/css; charset=utf-8", css],
     ["/dialogs.css", "text/css; charset=utf-8", dialogsCss],
     ["/session.css", "text/css; charset=utf-8", sessionCss],
+    ["/dialogs.html", "text/html; charset=utf-8", dialogsHtml],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",

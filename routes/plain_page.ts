@@ -147,9 +147,10 @@ function toItems(entries: readonly LogEntry[]): { items: string; oldest: LogEntr
   return { items, oldest };
 }
 
-function toItem({ nickname, message, timestamp, time }: ChatMessage): string {
+function toItem({ nickname, message, timestamp, time, moderator }: ChatMessage): string {
   return `<li class="entry">
   <p class="byline"><bdi class="author">${escapeHtml(nickname)}</bdi>,
+    ${moderator ? '<span class="moderator">Moderator</span>' : ""}
     <time datetime="${time}">${timestamp.slice(0, 5)}</time></p>
   <div class="bubble" dir="auto"><span class="text">${text(message)}</span></div>
 </li>

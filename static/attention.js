@@ -3,27 +3,26 @@
  * bell while they are elsewhere, and a line once they are back.
  */
 
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./message.js" */
 /** @import { Transcript } from "./transcript.js" */
 import { compareIds } from "./message.js";
 import { find, keep, onKeptElsewhere, recall, ROOM, write } from "./page.js";
 
 /** @typedef {{ tab: number, isAway: boolean, unread: number }} Front */
 
-const TONE = { hertz: 660, volume: 0.06, seconds: 0.25 };
-const PAUSE_MS = 2000;
+/** Counted no further. */
+const MAX_MISSED = 100_000;
 
 export class Attention {
   #title = document.title;
   #news = find("#news", HTMLElement);
-  #bell = new Bell();
+  #bell = new BellSwitch();
   #tabs;
   #transcript;
   #isConnected = true;
   #wasAway = true;
-  /** The first that was missed. @type {string=} */
-  #firstId;
-  #missed = 0;
+  /** The ids of what was missed, in log order. @type {Set<string>} */
+  #missed = new Set();
 
   constructor(/** @type {Tabs} */ tabs, /** @type {Transcript} */ transcript) {
     this.#tabs = tabs;
@@ -39,94 +38,81 @@ export class Attention {
   look() {
     const { unread, isAway } = this.#tabs;
     document.title = unread > 0 ? `(${unread}) ${this.#title}` : this.#title;
-    if (unread === 0) this.#bell.hush();
+    if (unread === 0) this.#bell.with(({ hush }) => hush());
     // For the list of rooms: up to here it has been seen.
     if (!this.#wasAway || !isAway) keep("seen", { id: this.#transcript.newestId, at: Date.now() });
     this.#wasAway = isAway;
-    if (isAway || !this.#isConnected || this.#missed === 0) return;
+    if (isAway || !this.#isConnected || this.#missed.size === 0) return;
     this.#news.textContent = this.#words;
-    this.#missed = 0;
-    this.#firstId = undefined;
+    this.#missed.clear();
   }
 
   /** Takes new messages of others. */
   receive(/** @type {ChatMessage[]} */ messages) {
     const last = messages.at(-1);
     if (!last || (this.#isConnected && !this.#tabs.isAway)) return;
-    const [{ id }] = messages;
-    if (!this.#firstId || compareIds(id, this.#firstId) < 0) this.#firstId = id;
-    this.#missed += messages.length;
-    this.#transcript.mark(this.#firstId, this.#words);
+    const [first = "0-0"] = this.#missed;
+    for (const { id } of messages) if (this.#missed.size < MAX_MISSED) this.#missed.add(id);
+    if (compareIds(messages[0].id, first) < 0) {
+      this.#missed = new Set([...this.#missed].sort(compareIds));
+    }
+    this.#mark();
     if (!this.#tabs.isAway || !this.#tabs.isFront) return;
     this.#tabs.count(messages.length);
-    this.#bell.ring(last);
+    this.#bell.with(({ ring }) => ring(last));
+  }
+
+  /** What is removed has not been missed. */
+  remove(/** @type {readonly Removal[]} */ removals) {
+    const { size } = this.#missed;
+    for (const removal of removals) {
+      const { id, removes } = removal;
+      this.#bell.with(({ withdraw }) => withdraw(removal));
+      if (removes !== "all") this.#missed.delete(removes);
+      else for (const each of this.#missed) if (compareIds(each, id) < 0) this.#missed.delete(each);
+    }
+    const removed = size - this.#missed.size;
+    if (removed === 0) return;
+    this.#mark();
+    if (this.#tabs.isFront) this.#tabs.count(-Math.min(removed, this.#tabs.unread));
+  }
+
+  #mark() {
+    const [first] = this.#missed;
+    if (first) this.#transcript.mark(first, this.#words);
+    else this.#transcript.unmark();
   }
 
   get #words() {
-    const messages = this.#missed === 1 ? "message" : "messages";
-    return `${this.#missed.toLocaleString()} ${messages} while you were away`;
+    const { size } = this.#missed;
+    return `${size.toLocaleString()} ${size === 1 ? "message" : "messages"} while you were away`;
   }
 }
 
-/**
- * A quiet sound and a notification, once asked for. Where notifications are not allowed, as over plain
- * HTTP, the button says so.
- */
-class Bell {
-  #toggle = find(".notify", HTMLButtonElement);
-  /** @type {AudioContext=} */
-  #audio;
-  /** @type {Notification=} */
-  #notification;
-  /** @type {ChatMessage=} */
-  #latest;
-  /** @type {ReturnType<typeof setTimeout>=} */
-  #pause;
+/** Whoever wants no bell does not load it. */
+class BellSwitch {
+  #button = find(".notify", HTMLButtonElement);
 
   constructor() {
-    this.#toggle.hidden = false;
-    this.#toggle.addEventListener("click", () => this.#switch());
+    this.#button.hidden = false;
+    this.#button.addEventListener("click", () => this.#switch());
     onKeptElsewhere("notify", () => this.#draw());
     this.#draw();
-    // A page plays nothing before it has been touched.
-    const unlock = () => this.#isOn && this.#openAudio();
-    for (const type of ["pointerdown", "keydown"]) addEventListener(type, unlock);
-    addEventListener("pagehide", () => this.hush());
   }
 
   get #isOn() {
     return recall("notify", (value) => value === true) ?? false;
   }
 
-  ring(/** @type {ChatMessage} */ message) {
-    if (!this.#isOn) return;
-    this.#latest = message;
-    if (this.#pause) return;
-    this.#playTone();
-    this.#notify(message);
-    // In a busy chat it rings no more often, and then shows the last.
-    this.#pause = setTimeout(() => {
-      this.#pause = undefined;
-      if (this.#latest && this.#latest !== message) this.#notify(this.#latest);
-    }, PAUSE_MS);
-  }
-
-  hush() {
-    this.#latest = undefined;
-    this.#notification?.close();
-    this.#notification = undefined;
+  async with(/** @type {(bell: typeof import("./bell.js")) => unknown} */ act) {
+    if (this.#isOn) await act(await import("./bell.js"));
   }
 
   async #switch() {
+    if (this.#isOn) this.with(({ hush }) => hush());
     keep("notify", !this.#isOn);
     this.#draw();
-    if (!this.#isOn) return this.hush();
-    this.#openAudio();
-    try {
-      await Notification.requestPermission();
-    } catch {
-      // ReferenceError, TypeError: there are no notifications here.
-    }
+    await this.with(({ askFor }) => askFor());
     this.#draw();
   }
 
@@ -134,42 +120,12 @@ class Bell {
     const isOn = this.#isOn;
     const permission = "Notification" in globalThis ? Notification.permission : "denied";
     const canNotify = isOn ? permission === "granted" : permission !== "denied";
-    write(this.#toggle, canNotify ? "Notify" : "Sound");
-    this.#toggle.title = canNotify
+    write(this.#button, canNotify ? "Notify" : "Sound");
+    this.#button.title = canNotify
       ? "When you are elsewhere, with a quiet sound"
       : "When you are elsewhere; notifications are not allowed here";
-    this.#toggle.setAttribute("aria-pressed", String(isOn));
-  }
-
-  #openAudio() {
-    try {
-      this.#audio ??= new AudioContext();
-      this.#audio.resume();
-    } catch {
-      // ReferenceError, NotSupportedError: there is no sound here.
-    }
-  }
-
-  #playTone() {
-    if (!this.#audio) return;
-    const { hertz, volume, seconds } = TONE;
-    const { currentTime, destination } = this.#audio;
-    const tone = new OscillatorNode(this.#audio, { frequency: hertz });
-    const gain = new GainNode(this.#audio, { gain: volume });
-    gain.gain.exponentialRampToValueAtTime(0.0001, currentTime + seconds);
-    tone.connect(gain).connect(destination);
-    tone.start();
-    tone.stop(currentTime + seconds);
-  }
-
-  #notify(/** @type {ChatMessage} */ { nickname, message }) {
-    try {
-      // One tag: a busy chat replaces its notification.
-      this.#notification = new Notification(nickname, { body: message, tag: ROOM, silent: true });
-      this.#notification.addEventListener("click", () => focus());
-    } catch {
-      // ReferenceError: there are none here. TypeError: on phones only service workers may show one.
-    }
+    this.#button.setAttribute("aria-pressed", String(isOn));
+    this.with(() => {});
   }
 }
 

@@ -3,6 +3,7 @@
  * and a message that both know is shown once.
  */
 
+/** @import { Removal } from "./message.js" */
 import { Attention, Tabs } from "./attention.js";
 import { Composer } from "./composer.js";
 import { find, make } from "./page.js";
@@ -10,6 +11,9 @@ import { Outbox } from "./outbox.js";
 import { Stream } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { ConnectionView, OutboxView } from "./views.js";
+
+/** Many are removed together. */
+const REMOVED_MS = 100;
 
 const tabs = new Tabs();
 const connection = new ConnectionView();
@@ -20,6 +24,9 @@ const outbox = new Outbox({
   },
   onSent(message) {
     if (transcript.inRange(message.id)) transcript.add([message], false);
+  },
+  onRemoved() {
+    transcript.sayRemoved();
   },
   onRefused({ key, message }, field, detail) {
     if (field !== "nickname" && field !== "message") return;
@@ -34,11 +41,23 @@ const composer = new Composer((post) => {
   outbox.add(post);
   transcript.showEnd();
 });
+/** @type {Removal[]} */
+const removals = [];
+/** @type {ReturnType<typeof setTimeout>=} */
+let pause;
 const attention = new Attention(tabs, transcript);
 const stream = new Stream(tabs, {
   onMessages(messages, isHistory, missed) {
     const added = transcript.add(messages, isHistory, missed);
     if (!isHistory) attention.receive(added.filter(({ id }) => !outbox.isOwn(id)));
+  },
+  onRemoved(more) {
+    removals.push(...transcript.remove(more));
+    clearTimeout(pause);
+    pause = setTimeout(() => {
+      transcript.takeOut();
+      attention.remove(removals.splice(0));
+    }, REMOVED_MS);
   },
   onStatus(status) {
     const isConnected = status.status === "live" || status.status === "polling";
@@ -54,13 +73,11 @@ find(".address", HTMLElement).textContent = location.href;
 const invite = find(".invite", HTMLButtonElement);
 invite.hidden = false;
 invite.addEventListener("click", async () => (await import("./invitation.js")).invite());
-if (document.documentElement.dataset.rooms !== "") {
-  const heading = find("h1", HTMLElement);
-  const button = make("heading-template");
-  button.textContent = heading.textContent;
-  heading.replaceChildren(button);
-  button.addEventListener("click", async () => (await import("./room_list.js")).chooseRoom());
-}
+const heading = find("h1", HTMLElement);
+const menu = make("heading-template");
+menu.textContent = heading.textContent;
+heading.replaceChildren(menu);
+menu.addEventListener("click", async () => (await import("./menu.js")).openMenu());
 find(".local", HTMLElement).hidden = !/^(localhost|127\..*|\[::1\])$/.test(location.hostname);
 stream.start();
 tabs.start(() => {

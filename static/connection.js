@@ -4,7 +4,7 @@
  * the way holds the stream back, it asks for the history instead.
  */
 
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./message.js" */
 /** @import { RequestError } from "./requests.js" */
 import { fetchMessages } from "./requests.js";
 
@@ -21,7 +21,7 @@ import { fetchMessages } from "./requests.js";
  * }} Status
  *
  * @typedef {Status
- *   | { type: "message", message: ChatMessage }
+ *   | { type: "entry", entry: ChatMessage | Removal }
  *   | { type: "gap", missed: number | null }
  * } StreamEvent
  */
@@ -164,7 +164,9 @@ export class Connection {
         handle(value);
       });
     };
-    on("message", (message) => this.#emit({ type: "message", message }));
+    for (const name of ["message", "removed"]) {
+      on(name, (entry) => this.#emit({ type: "entry", entry }));
+    }
     on("gap", ({ missed }) => this.#emit({ type: "gap", missed }));
     on("ping", ({ heartbeat }) => {
       this.#silentHeartbeats = SILENT_HEARTBEATS;
@@ -200,10 +202,10 @@ export class Connection {
     let isStale = false;
     this.#cancelWait = () => isStale = true;
     try {
-      const { messages, missed, cursor } = await fetchMessages(this.#chat, { since: this.#cursor });
+      const { entries, missed, cursor } = await fetchMessages(this.#chat, { since: this.#cursor });
       if (isStale) return;
       if (missed !== 0) this.#emit({ type: "gap", missed });
-      for (const message of messages) this.#emit({ type: "message", message });
+      for (const entry of entries) this.#emit({ type: "entry", entry });
       this.#cursor = cursor;
     } catch (error) {
       const isSignedOut = /** @type {RequestError} */ (error).reason === "signed-out";

@@ -20,16 +20,25 @@ const MAX_CHARACTERS = 10_000;
 /** Each time costs a layout of the whole list. */
 const PAUSE_MS = 80;
 
+const CLEARED = "A moderator cleared the room";
+
 // Made once: that is costly.
 const SHORT_TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const FULL_TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
 
-export function makeEntry(/** @type {ChatMessage} */ { nickname, message, time, by }) {
+export function momentWords(/** @type {Date} */ date) {
+  const isToday = date.toDateString() === new Date().toDateString();
+  const time = SHORT_TIME.format(date);
+  return isToday ? time : `${date.toLocaleDateString([], { weekday: "long" })}, ${time}`;
+}
+
+export function makeEntry(/** @type {ChatMessage} */ { nickname, message, time, by, moderator }) {
   const entry = make("entry-template");
   const author = find(".author", HTMLElement, entry);
   author.textContent = nickname;
   author.style.setProperty("--name", `var(--name-${hueOf({ nickname, by })})`);
+  if (!moderator) find(".moderator", HTMLElement, entry).remove();
   fillText(find(".text", HTMLElement, entry), message);
   const stamp = find("time", HTMLTimeElement, entry);
   const date = new Date(time);
@@ -141,12 +150,24 @@ export class Notices {
 
   /** Says that messages are lost, null if unknown how many, before another or at the end. */
   gap(/** @type {number | null} */ missed, /** @type {string=} */ id) {
-    const element = makeLine("gap");
-    element.textContent = missed === null
+    const words = missed === null
       ? "Some messages are no longer kept"
       : `${missed.toLocaleString()} ${missed === 1 ? "message is" : "messages are"} no longer kept`;
+    const element = makeLine("gap", words);
     if (id === undefined) this.#list.append(element);
     else this.#gaps.set(id, element);
+  }
+
+  unmark() {
+    this.#mark?.element.remove();
+    this.#mark = undefined;
+  }
+
+  /** Says in the place of messages that they are removed, and once to be read out. */
+  remove(/** @type {readonly HTMLElement[]} */ elements, isCleared = false) {
+    if (isCleared) this.#list.replaceChildren(makeLine("removed", CLEARED));
+    else elements.forEach(replace);
+    find("#news", HTMLElement).textContent = isCleared ? CLEARED : removedWords(elements.length);
   }
 
   place(/** @type {string} */ id, /** @type {HTMLElement} */ element) {
@@ -156,10 +177,29 @@ export class Notices {
   }
 }
 
-function makeLine(/** @type {"mark" | "gap"} */ kind) {
+function makeLine(/** @type {"mark" | "gap" | "removed"} */ kind, words = "") {
   const line = document.createElement("li");
   line.className = `line ${kind}`;
+  line.textContent = words;
+  if (kind === "removed") line.ariaLive = "off";
   return line;
+}
+
+/** Puts a line in the place of what is removed, the same for all that stood together. */
+function replace(/** @type {Element} */ element) {
+  let count = 1;
+  for (const near of [element.previousElementSibling, element.nextElementSibling]) {
+    if (!(near instanceof HTMLElement && near.dataset.count)) continue;
+    count += Number(near.dataset.count);
+    near.remove();
+  }
+  const line = makeLine("removed", removedWords(count));
+  line.dataset.count = String(count);
+  element.replaceWith(line);
+}
+
+function removedWords(/** @type {number} */ count) {
+  return `A moderator removed ${count === 1 ? "a message" : `${count.toLocaleString()} messages`}`;
 }
 
 /** Draws at once, unless there are so many messages that they would stop the page. */

@@ -3,7 +3,17 @@
  * colour, and whether it continues the one before.
  */
 
-/** @typedef {{ id: string, nickname: string, message: string, time: string, by?: string }} ChatMessage */
+/**
+ * @typedef {{
+ *   id: string,
+ *   nickname: string,
+ *   message: string,
+ *   time: string,
+ *   by?: string,
+ *   moderator?: true,
+ * }} ChatMessage
+ */
+/** `removes`: the id of a message, or `all` for those before. @typedef {{ id: string, removes: string }} Removal */
 
 /** Colours for names in the style sheet. */
 const HUES = 8;
@@ -29,8 +39,18 @@ export function compareIds(/** @type {string} */ a, /** @type {string} */ b) {
 
 /** @type {(value: any) => value is ChatMessage} */
 export function isMessage(value) {
-  return /^\d+-\d+$/.test(value?.id) &&
+  return isId(value?.id) &&
     [value.nickname, value.message, value.time].every((each) => typeof each === "string");
+}
+
+/** @type {(value: any) => value is Removal} */
+export function isRemoval(value) {
+  return isId(value?.id) && (value.removes === "all" || isId(value.removes));
+}
+
+/** @type {(value: any) => value is string} */
+function isId(value) {
+  return /^\d+-\d+$/.test(value);
 }
 
 /** The text as it was, cut into plain parts and links. */
@@ -88,6 +108,7 @@ export function continues(/** @type {ChatMessage} */ before, /** @type {ChatMess
     ? before.by === message.by
     : before.nickname !== "anonymous";
   return before.nickname === message.nickname && isSameSender &&
+    before.moderator === message.moderator &&
     isSameDay(before, message) &&
     Date.parse(message.time) - Date.parse(before.time) < GROUP_MS;
 }

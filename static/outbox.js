@@ -24,11 +24,13 @@ import { CHAT, forget, keep, keysOf, LOG, onKeptElsewhere, recall, ROOM } from "
  *   delayMs?: number,
  *   isPaced?: boolean,
  *   problem?: string,
+ *   mutedUntil?: number,
  * }} Unsent
  */
 
 const FIRST_DELAY_MS = 2000;
 const MAX_DELAY_MS = 30_000;
+const MAX_RETRY_AFTER_MS = 60 * 60_000;
 /** Where tabs can't take turns, each has this long to send its own. */
 const TURN_MS = 15_000;
 /** After this the talk may have moved on: the person decides. */
@@ -53,13 +55,18 @@ export class Outbox {
    * @param {{
    *   onChange(): void,
    *   onSent(message: ChatMessage): void,
+   *   onRemoved(): void,
    *   onRefused(unsent: Unsent, field: string, detail: string): void,
    * }} listener
    */
   constructor(listener) {
     this.#listener = listener;
     // What was just written is on its way before the page goes.
-    addEventListener("pagehide", () => this.#next?.state === "ready" && this.#post(this.#next));
+    addEventListener("pagehide", () => {
+      // Everything may have been forgotten.
+      this.#posts.refresh();
+      if (this.#next?.state === "ready") this.#post(this.#next);
+    });
     this.#schedule();
   }
 
@@ -167,20 +174,27 @@ export class Outbox {
     /** @type {RequestError} */ { message: detail, reason, field, retryAfterMs },
   ) {
     const { key, tries } = post;
+    if (reason === "removed") {
+      this.discard(key);
+      return this.#listener.onRemoved();
+    }
     if (reason === "refused") {
-      this.#update(key, { state: "failed", problem: detail });
+      const mutedUntil = retryAfterMs && Date.now() + retryAfterMs;
+      this.#update(key, { state: "failed", problem: detail, mutedUntil });
       if (field && this.#writtenHere.has(key)) this.#listener.onRefused(post, field, detail);
       return;
     }
     const words = reason === "signed-out"
-      ? "Reload the page to sign in; then it will be sent."
+      ? "Sign in, and it will be sent."
       : "Waiting for the connection";
     this.#update(key, {
       state: "waiting",
       tries: tries + 1,
-      delayMs: retryAfterMs ?? Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS),
+      delayMs: retryAfterMs === undefined
+        ? Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS)
+        : Math.min(retryAfterMs, MAX_RETRY_AFTER_MS),
       isPaced: retryAfterMs !== undefined,
-      problem: detail || words,
+      problem: reason === "signed-out" ? words : detail || words,
     });
   }
 }
@@ -284,7 +298,9 @@ function whileCurrent(/** @type {Unsent} */ post) {
 function isUnsent(value) {
   return isStrings(["key", "nickname", "message", "log"].map((name) => value?.[name])) &&
     ["ready", "sending", "waiting", "failed"].includes(value.state) &&
-    [value.writtenAt, value.tries, value.delayMs ?? 0].every(Number.isFinite) &&
+    [value.writtenAt, value.tries, value.delayMs ?? 0, value.mutedUntil ?? 0].every(
+      Number.isFinite,
+    ) &&
     typeof (value.problem ?? "") === "string";
 }
 

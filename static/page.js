@@ -16,6 +16,9 @@ export const ROOM = `chat ${new URL(CHAT).pathname}`;
 /** Names the log; with another begins another conversation. */
 export const LOG = document.documentElement.dataset.log ?? "";
 
+/** Has the other tabs forget. */
+const FORGET = `${SITE} forget`;
+
 /** What the browser refused to keep. @type {Map<string, unknown>} */
 const memory = new Map();
 
@@ -54,9 +57,44 @@ export function forget(/** @type {string} */ key) {
   tryStorage((storage) => storage.removeItem(`${ROOM} ${key}`));
 }
 
-export function keysOf(/** @type {string} */ prefix) {
+export function keysOfAllRooms() {
   const stored = tryStorage((storage) => Object.keys(storage)) ?? [];
-  const ours = stored.filter((key) => key.startsWith(`${ROOM} `));
+  return stored.filter((key) => key.startsWith(SITE));
+}
+
+/** Forgets what is kept for any room, in all tabs. */
+export function forgetAll() {
+  tryStorage((storage) => storage.setItem(FORGET, ""));
+  forgetHere();
+}
+
+function forgetHere() {
+  const sweep = () => {
+    tryStorage((storage) => keysOfAllRooms().forEach((key) => storage.removeItem(key)));
+    memory.clear();
+  };
+  sweep();
+  // Leaving keeps some things.
+  addEventListener("pagehide", sweep);
+  beginAnew();
+}
+
+function beginAnew() {
+  // Lest it be filled in again.
+  find("form", HTMLFormElement).reset();
+  location.reload();
+}
+
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === FORGET && newValue !== null) forgetHere();
+});
+addEventListener("pageshow", ({ persisted }) => {
+  // Everything was forgotten meanwhile.
+  if (persisted && keysOf("seen").length === 0) beginAnew();
+});
+
+export function keysOf(/** @type {string} */ prefix) {
+  const ours = keysOfAllRooms().filter((key) => key.startsWith(`${ROOM} `));
   return [...memory.keys(), ...ours.map((key) => key.slice(ROOM.length + 1))]
     .filter((key) => key.startsWith(prefix)).sort();
 }

@@ -3,19 +3,19 @@
  * sign in at.
  */
 
-/** @import { ChatMessage } from "./message.js" */
-import { isMessage } from "./message.js";
+import { isMessage, isRemoval } from "./message.js";
 
 /** Messages in a page of history. */
 export const PAGE_SIZE = 50;
 /** After this the chat may or may not have received a request. */
 const SILENCE_MS = 15_000;
-const MAX_RETRY_AFTER_MS = 60 * 60_000;
+/** @type {Record<number, "removed" | "signed-out">} */
+const REASONS = { 401: "signed-out", 410: "removed" };
 
 export class RequestError extends Error {
   /**
-   * @param {"refused" | "signed-out" | "unavailable"} reason `signed-out`: a reload leads to where one
-   * signs in. `unavailable`: it may pass.
+   * @param {"refused" | "removed" | "signed-out" | "unavailable"} reason `removed`: it was there.
+   * `signed-out`: a reload leads to where one signs in. `unavailable`: it may pass.
    * @param {{ detail?: string, field?: string, retryAfterMs?: number }} more
    */
   constructor(reason, { detail = "", field, retryAfterMs } = {}) {
@@ -29,29 +29,36 @@ export class RequestError extends Error {
 /**
  * The latest messages, those since or those before a message; oldest first. `missed` is how many
  * before them are lost, null if unknown; `cursor` is where the next begin. For `since` the chat sends
- * all; only the first `max` are read.
+ * all; only the first `max` are read. Only among all of them it says what is removed.
  *
  * @param {string} chat The address of the room's messages.
  * @param {{ since?: string, before?: string, max?: number }} range
  * @throws {RequestError}
  */
 export async function fetchMessages(chat, { since, before, max = Infinity } = {}) {
-  const query = since ? `?since=${since}` : before ? `?before=${before}` : "";
+  const query = new URLSearchParams({
+    ...since && { since },
+    ...before && { before },
+    ...!before && max === Infinity && { removed: "" },
+  });
   // Each message is a line.
   let end = 0;
   let lines = 0;
-  const { text, headers } = await request(chat + query, {}, (text) => {
+  const { text, headers } = await request(`${chat}?${query}`, {}, (text) => {
     for (let next; lines < max && (next = text.indexOf(",\n", end + 1)) > 0; lines++) end = next;
     return lines === max;
   });
-  const messages = parse(lines === max ? `${text.slice(0, end)}]` : text);
-  if (!Array.isArray(messages) || !messages.every(isMessage)) throw new RequestError("unavailable");
+  const entries = parse(lines === max ? `${text.slice(0, end)}]` : text);
+  const isEntry = (/** @type {unknown} */ each) => isMessage(each) || isRemoval(each);
+  if (!Array.isArray(entries) || !entries.every(isEntry)) throw new RequestError("unavailable");
   const gap = headers.get("chat-gap") ?? "0";
   return {
-    messages,
+    entries,
+    messages: entries.filter(isMessage),
+    removals: entries.filter(isRemoval),
     missed: gap === "unknown" ? null : Number(gap),
     // What comes after nothing is all there will be.
-    cursor: messages.at(-1)?.id ?? since ?? "all",
+    cursor: entries.at(-1)?.id ?? since ?? "all",
   };
 }
 
@@ -66,8 +73,8 @@ export async function postMessage(
   return sent;
 }
 
-/** @throws {RequestError} */
-async function request(
+/** What is answered in JSON. @throws {RequestError} */
+export async function request(
   /** @type {string} */ url,
   /** @type {RequestInit} */ init,
   /** @type {(text: string) => boolean} */ isEnough = () => false,
@@ -121,7 +128,7 @@ function refusal(
   /** @type {{ detail?: string, field?: string }} */ { detail, field },
 ) {
   const mayPass = status >= 500 || status === 408 || status === 429;
-  const reason = status === 401 ? "signed-out" : mayPass ? "unavailable" : "refused";
+  const reason = mayPass ? "unavailable" : REASONS[status] ?? "refused";
   return new RequestError(reason, { detail, field, retryAfterMs: retryAfter(headers) });
 }
 
@@ -134,5 +141,5 @@ function foreign(/** @type {Response} */ { status, ok, type, headers }) {
 /** In seconds; a date would be by another clock. */
 function retryAfter(/** @type {Headers} */ headers) {
   const ms = Number(headers.get("retry-after")) * 1000;
-  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
+  return ms > 0 ? ms : undefined;
 }

@@ -1,11 +1,10 @@
 /**
- * The dialog that leads to another room: by its name, or to one where this browser has been, with the
- * number of messages that have come there since. Loaded when somebody asks for it.
+ * What leads to another room: its name, or a list of those where this browser has been, with the number
+ * of messages that have come there since.
  */
 
-import { openDialog } from "./dialog.js";
 import { fetchMessages, PAGE_SIZE } from "./requests.js";
-import { CHAT, find, MAIN, make, SITE, write } from "./page.js";
+import { CHAT, find, keysOfAllRooms, MAIN, make, SITE, write } from "./page.js";
 
 /** Rooms that are listed, those of the last visits. */
 const MAX_ROOMS = 20;
@@ -14,8 +13,8 @@ const NAME = /^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}_-]{0,39}$/u;
 /** The rooms that there are, if not any. */
 const NAMES = document.documentElement.dataset.rooms;
 
-export async function chooseRoom() {
-  const dialog = await openDialog("rooms-template");
+export function listRooms(/** @type {HTMLElement} */ dialog) {
+  if (NAMES === "") return find(".rooms", HTMLElement, dialog).remove();
   if (NAMES === undefined) watchForm(dialog);
   else find(".go", HTMLFormElement, dialog).remove();
   const seen = roomsSeen();
@@ -68,14 +67,12 @@ function watchForm(/** @type {HTMLElement} */ dialog) {
 function roomsSeen() {
   /** @type {{ name: string, id?: string, at: number }[]} */
   const rooms = [];
-  for (const [key, value] of stored()) {
+  for (const key of keysOfAllRooms()) {
     // As in "chat /biology/chat seen".
-    const [, name] = key.startsWith(SITE)
-      ? /^((?:[^/]+\/)?)chat seen$/.exec(key.slice(SITE.length)) ?? []
-      : [];
+    const [, name] = /^((?:[^/]+\/)?)chat seen$/.exec(key.slice(SITE.length)) ?? [];
     if (name === undefined) continue;
     try {
-      const { id, at } = JSON.parse(value);
+      const { id, at } = JSON.parse(localStorage.getItem(key) ?? "");
       if (id !== undefined && !/^\d+-\d+$/.test(id)) continue;
       if (Number.isFinite(at)) rooms.push({ name: decodeURIComponent(name.slice(0, -1)), id, at });
     } catch {
@@ -83,16 +80,6 @@ function roomsSeen() {
     }
   }
   return rooms.sort((a, b) => b.at - a.at);
-}
-
-/** @returns {[string, string][]} */
-function stored() {
-  try {
-    return Object.entries(localStorage);
-  } catch {
-    // SecurityError, TypeError: storage is blocked.
-    return [];
-  }
 }
 
 /**

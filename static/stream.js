@@ -5,7 +5,7 @@
  */
 
 /** @import { Status, StreamEvent, TabRequest } from "./connection.js" */
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./message.js" */
 /** @import { Tabs } from "./attention.js" */
 import { SharedConnections } from "./connection.js";
 import { fetchMessages } from "./requests.js";
@@ -55,6 +55,7 @@ export class Stream {
    * @param {Tabs} tabs
    * @param {{
    *   onMessages(messages: ChatMessage[], isHistory: boolean, missed: number | null): void,
+   *   onRemoved(removals: readonly Removal[]): void,
    *   onStatus(status: Status): void,
    * }} listener `missed`: how many before the messages are lost, null if unknown.
    */
@@ -189,10 +190,12 @@ export class Stream {
       this.#endOwn();
     }
     if (event.type === "alive") return;
-    if (event.type === "message") {
-      if (this.#isCaughtUp) this.#cursor = event.message.id;
-      if (this.#history) this.#history.push(event.message);
-      else this.#handOn([event.message], false);
+    if (event.type === "entry") {
+      const { entry } = event;
+      if (this.#isCaughtUp) this.#cursor = entry.id;
+      if ("removes" in entry) this.#listener.onRemoved([entry]);
+      else if (this.#history) this.#history.push(entry);
+      else this.#handOn([entry], false);
     } else if (event.type === "gap") {
       this.#missed = event.missed;
     } else {
@@ -238,9 +241,11 @@ export class Stream {
   }
 
   async #fetch(/** @type {boolean} */ isHistory) {
-    const { messages, missed, cursor } = await fetchMessages(CHAT, { since: this.#cursor });
+    const since = this.#cursor;
+    const { messages, removals, missed, cursor } = await fetchMessages(CHAT, { since });
     this.#cursor = cursor;
     this.#missed = missed;
+    this.#listener.onRemoved(removals);
     this.#handOn(messages, isHistory);
   }
 }

@@ -4,7 +4,7 @@
  */
 
 /** @import { Entry } from "./drawing.js" */
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./message.js" */
 /** @import { Outbox } from "./outbox.js" */
 import { find } from "./page.js";
 import { DrawQueue, fitEntry, foldLong, makeEntry, Notices, watchFolds } from "./drawing.js";
@@ -15,6 +15,8 @@ import { Paging, Viewport } from "./viewport.js";
 /** Messages in the page. To remove many costs no more than to remove one: all others move. */
 const MAX_ENTRIES = 1000;
 const KEPT_ENTRIES = 900;
+/** Ids that are remembered, of each kind. */
+const MAX_IDS = 20_000;
 /** Longer than drawing takes, so that screen readers notice. */
 const BUSY_MS = 200;
 
@@ -29,10 +31,16 @@ export class Transcript {
   #ids = new Set();
   /** Not shown, since they may be own ones. @type {Map<string, ChatMessage>} */
   #held = new Map();
+  /** Messages that are removed. @type {Set<string>} */
+  #removed = new Set();
+  /** All before it are removed. */
+  #clearedId = "0-0";
+  /** Whether newer messages are cut off. */
+  #isCut = false;
   /** The highest id there has been, in the page or not. */
   #newestId = "0-0";
-  /** New messages below the view. */
-  #below = 0;
+  /** New messages below the view. @type {Set<string>} */
+  #below = new Set();
   #isWaiting = true;
   #queue = new DrawQueue((messages) => this.#draw(messages));
   #notices = new Notices(this.#list);
@@ -67,7 +75,7 @@ export class Transcript {
 
   /** Whether the newest messages are shown. */
   get endsHere() {
-    return this.#queue.size > 0 || this.#entries.length === 0 || this.lastId === this.#newestId;
+    return !this.#isCut;
   }
 
   /**
@@ -84,7 +92,8 @@ export class Transcript {
     for (const { id } of added) {
       if (compareIds(id, this.#newestId) <= 0) continue;
       this.#newestId = id;
-      if (!isHistory && !this.#viewport.isAtEnd && !this.#outbox.isOwn(id)) this.#below++;
+      const isNews = !isHistory && !this.#viewport.isAtEnd && !this.#outbox.isOwn(id);
+      if (isNews && this.#below.size < MAX_IDS) this.#below.add(id);
     }
     // What was cut off is fetched together with what follows it.
     const drawn = added.filter(({ id }) => !lastId || compareIds(id, lastId) < 0);
@@ -98,6 +107,25 @@ export class Transcript {
     return added;
   }
 
+  /** Lets nothing in that is removed; returns what of it is news. */
+  remove(/** @type {readonly Removal[]} */ removals) {
+    const added = removals.filter(({ id, removes }) =>
+      removes === "all" ? compareIds(id, this.#clearedId) > 0 : !this.#removed.has(removes)
+    );
+    for (const { id, removes } of added) {
+      if (removes === "all") this.#clearedId = id;
+      else this.#removed.add(removes);
+      const [oldest] = this.#removed;
+      if (this.#removed.size > MAX_IDS) this.#removed.delete(oldest);
+    }
+    return added;
+  }
+
+  /** The message that an element shows. */
+  messageOf(/** @type {Element | null} */ element) {
+    return this.#entries.find((entry) => entry.element === element)?.message;
+  }
+
   inRange(/** @type {string} */ id) {
     return !this.firstId || compareIds(id, this.firstId) > 0;
   }
@@ -107,6 +135,10 @@ export class Transcript {
     if (!this.#notices.mark(id, words)) return;
     const entry = this.#entries.find(({ message }) => message.id === id);
     if (entry) this.#viewport.keep(() => this.#notices.place(id, entry.element));
+  }
+
+  unmark() {
+    this.#viewport.keep(() => this.#notices.unmark());
   }
 
   /** While messages are still to come they are not read out. */
@@ -137,16 +169,19 @@ export class Transcript {
   }
 
   showEnd() {
-    this.#below = 0;
+    this.#below.clear();
     if (this.endsHere) this.#viewport.showEnd();
     else this.#paging.loadLatest();
     this.#updateButton();
   }
 
   startOver(/** @type {ChatMessage[]} */ messages) {
+    // What says that all were removed.
+    const lines = this.#entries.length === 0 ? [...this.#list.children] : [];
     this.#clear();
     this.add(messages, true);
     this.#queue.flush();
+    this.#list.append(...lines);
     this.#viewport.showEnd();
   }
 
@@ -156,8 +191,18 @@ export class Transcript {
     this.#show(missing, isOlder);
   }
 
+  /** All messages up to that one have been inserted. */
+  endAt(/** @type {string} */ newestId) {
+    if (newestId === this.#newestId) this.#isCut = false;
+    this.#updateButton();
+  }
+
+  #isRemoved(/** @type {{ id: string }} */ { id }) {
+    return this.#removed.has(id) || compareIds(id, this.#clearedId) < 0;
+  }
+
   #isMissing(/** @type {ChatMessage} */ message) {
-    if (this.#ids.has(message.id)) return false;
+    if (this.#ids.has(message.id) || this.#isRemoved(message)) return false;
     if (!this.#outbox.mayBeOwn(message)) return true;
     this.#held.set(message.id, message);
     return false;
@@ -173,7 +218,35 @@ export class Transcript {
     this.#queue.add(messages);
   }
 
-  #draw(/** @type {ChatMessage[]} */ messages) {
+  /** A message is removed that was never shown. */
+  sayRemoved() {
+    const element = this.#list.appendChild(document.createElement("li"));
+    this.#viewport.keep(() => this.#notices.remove([element]));
+  }
+
+  /** Takes out what is shown of what is removed. */
+  takeOut() {
+    for (const id of this.#below) if (this.#isRemoved({ id })) this.#below.delete(id);
+    this.#updateButton();
+    const [gone, left] = [true, false].map((isGone) =>
+      this.#entries.filter(({ message }) => this.#isRemoved(message) === isGone)
+    );
+    const last = gone.at(-1)?.message.id;
+    if (!last) return;
+    const isCleared = left.length === 0 && compareIds(last, this.#clearedId) < 0;
+    // The viewport keeps to what is left.
+    this.#entries = left;
+    this.#viewport.keep(() => {
+      this.#notices.remove(gone.map(({ element }) => element), isCleared);
+      left.forEach((_, index) => this.#fit(index));
+    });
+    for (const { message } of gone) this.#ids.delete(message.id);
+    if (left.length === 0) this.#paging.beginsHere = isCleared && !this.#isCut;
+    this.#paging.look();
+  }
+
+  #draw(/** @type {ChatMessage[]} */ coming) {
+    const messages = coming.filter((message) => !this.#isRemoved(message));
     // What would be cut off at once is not drawn at all.
     const waiting = messages.length + this.#queue.size;
     if (this.#viewport.isAtEnd && waiting > MAX_ENTRIES) {
@@ -223,6 +296,7 @@ export class Transcript {
     if (isNearStart) {
       // What is still to be drawn comes after what is cut off.
       for (const { id } of this.#queue.clear()) this.#ids.delete(id);
+      this.#isCut = true;
       range.setStartAfter(/** @type {Node} */ (this.#entries.at(-1)?.element));
       range.setEnd(this.#list, this.#list.childNodes.length);
     } else {
@@ -235,7 +309,7 @@ export class Transcript {
   }
 
   onScroll() {
-    if (this.#viewport.isAtEnd) this.#below = 0;
+    if (this.#viewport.isAtEnd) this.#below.clear();
     this.#updateButton();
     this.#paging.look();
   }
@@ -245,14 +319,15 @@ export class Transcript {
     this.#ids.clear();
     this.#queue.clear();
     this.#list.replaceChildren();
+    this.#isCut = false;
     this.#paging.beginsHere = false;
   }
 
   #updateButton() {
-    this.#button.hidden = this.#below === 0 && this.endsHere;
-    const s = this.#below === 1 ? "" : "s";
-    this.#button.textContent = this.#below > 0
-      ? `${this.#below} new message${s}`
+    const { size } = this.#below;
+    this.#button.hidden = size === 0 && this.endsHere;
+    this.#button.textContent = size > 0
+      ? `${size} new message${size === 1 ? "" : "s"}`
       : "Newest messages";
   }
 }

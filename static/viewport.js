@@ -134,8 +134,10 @@ export class Paging {
 
   look() {
     const { firstId, lastId, endsHere } = this.#transcript;
-    if (this.#isLoading || this.#hasFailed || !firstId) return;
-    if (!this.#beginsHere && this.#viewport.fromStart < NEAR_PX) {
+    if (this.#isLoading || this.#hasFailed) return;
+    if (!firstId) {
+      if (!this.#beginsHere) this.loadLatest();
+    } else if (!this.#beginsHere && this.#viewport.fromStart < NEAR_PX) {
       this.#load(async () => {
         const { messages } = await fetchMessages(CHAT, { before: firstId });
         this.#transcript.insert(messages, true);
@@ -143,8 +145,11 @@ export class Paging {
       });
     } else if (!endsHere && this.#viewport.fromEnd < NEAR_PX) {
       this.#load(async () => {
+        const { newestId } = this.#transcript;
         const { messages } = await fetchMessages(CHAT, { since: lastId, max: PAGE_SIZE });
         this.#transcript.insert(messages, false);
+        const isLast = this.#transcript.lastId === newestId;
+        if (isLast || messages.length < PAGE_SIZE) this.#transcript.endAt(newestId);
       });
     }
   }

@@ -4,7 +4,7 @@
 /** @import { Outbox, Unsent } from "./outbox.js" */
 import { startStopwatch } from "./connection.js";
 import { find, make, write } from "./page.js";
-import { fillText, foldLong, readEntry } from "./drawing.js";
+import { fillText, foldLong, momentWords, readEntry } from "./drawing.js";
 import { continues } from "./message.js";
 
 /** Its state is read out; the figures, which change all the time, are not. */
@@ -12,6 +12,7 @@ export class ConnectionView {
   #box = find(".connection", HTMLElement);
   #state = find(".state", HTMLElement);
   #detail = find(".detail", HTMLElement);
+  #signIn = find(".sign-in", HTMLElement);
   /** @type {Status} */
   #status = { type: "status", status: "connecting" };
   #elapsed = startStopwatch();
@@ -45,11 +46,12 @@ export class ConnectionView {
       "polling": ["Delayed", "messages come late"],
       "waiting": [lost, `in ${seconds} s`],
       "offline": ["Offline", ""],
-      "signed-out": ["Signed out", "reload the page"],
+      "signed-out": ["Signed out", ""],
     }[state];
     this.#box.dataset.status = state;
     write(this.#state, words);
     write(this.#detail, detail);
+    this.#signIn.hidden = state !== "signed-out";
   }
 }
 
@@ -123,13 +125,19 @@ export class OutboxView {
   }
 
   #reason(/** @type {Unsent} */ entry, /** @type {Unsent=} */ first) {
-    const { state, problem = "" } = entry;
-    if (state === "failed") return `Not sent. ${problem}`;
+    const { state, problem = "", mutedUntil } = entry;
+    if (state === "failed") {
+      const words = mutedUntil
+        ? `A moderator has muted you until ${momentWords(new Date(mutedUntil))}.`
+        : problem;
+      return `Not sent. ${words}`;
+    }
     if (entry.isPaced) {
       const seconds = Math.max(1, Math.ceil(this.#outbox.delayOf(entry) / 1000));
       return `${problem} Sending again in ${seconds} s.`;
     }
-    return first?.problem && !first.isPaced ? first.problem : "Waiting for the connection";
+    if (first?.isPaced) return "Waiting for the one before";
+    return first?.problem || "Waiting for the connection";
   }
 
   #make(/** @type {Unsent} */ { key, message }) {

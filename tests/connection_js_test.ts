@@ -168,13 +168,13 @@ Deno.test("Connection asks for the history where the stream is held back, until 
   assertEquals(FakeSource.last.isClosed, true);
   await chat.pass(11_000);
   assertEquals(chat.asked.slice(0, 3).map((url) => new URL(url).search), [
-    "?since=4-1",
-    "?since=5-1",
-    "?since=5-1",
+    "?since=4-1&removed=",
+    "?since=5-1&removed=",
+    "?since=5-1&removed=",
   ]);
   assertEquals(
-    chat.events.filter(({ type }) => type === "message"),
-    [MESSAGE, { ...MESSAGE, id: "6-2" }].map((message) => ({ type: "message", message })),
+    chat.events.filter(({ type }) => type === "entry"),
+    [MESSAGE, { ...MESSAGE, id: "6-2" }].map((message) => ({ type: "entry", entry: message })),
   );
   // It tries the stream again, from where the history was.
   await chat.pass(60_000);
@@ -197,7 +197,35 @@ Deno.test(
     using chat = await connect(() => json([]));
     chat.connection.start();
     await chat.pass(16_000);
-    assertEquals(chat.asked, ["http://chat/chat", "http://chat/chat?since=all"]);
+    assertEquals(chat.asked, ["http://chat/chat?removed=", "http://chat/chat?since=all&removed="]);
+  },
+);
+
+Deno.test(
+  "Connection hands on what is removed, from the stream and from the history, and its cursor",
+  {
+    ignore,
+  },
+  async () => {
+    const removals = [{ id: "6-2", removes: "5-1" }, { id: "8-4", removes: "all" }];
+    using chat = await connect(() => json([{ ...MESSAGE, id: "7-3" }, removals[1]]));
+    chat.connection.start("4-1");
+    FakeSource.last.send("online", 1, "4-1");
+    FakeSource.last.send("removed", removals[0], "6-2");
+    assertEquals(chat.connection.status.cursor, "6-2");
+    for (let n = 0; n < 2; n++) {
+      FakeSource.last.dispatchEvent(new Event("error"));
+      await chat.pass(8000);
+    }
+    assertEquals(
+      chat.events.filter(({ type }) => type !== "status"),
+      [
+        { type: "entry", entry: removals[0] },
+        { type: "entry", entry: { ...MESSAGE, id: "7-3" } },
+        { type: "entry", entry: removals[1] },
+      ] as typeof chat.events,
+    );
+    assertEquals(chat.connection.status.cursor, "8-4");
   },
 );
 
@@ -209,7 +237,7 @@ Deno.test("Connection hands on a gap that the history has", { ignore }, async ()
     chat.events.filter(({ type }) => type !== "status"),
     [
       { type: "gap", missed: null },
-      { type: "message", message: MESSAGE },
+      { type: "entry", entry: MESSAGE },
     ] as typeof chat.events,
   );
 });

@@ -55,6 +55,8 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
   const cases: [answer: () => Response, reason: string, retryAfterMs?: number][] = [
     [problem(422), "refused"],
     [problem(403), "refused"],
+    [problem(403, { "retry-after": "604800" }), "refused", 604_800_000],
+    [problem(410), "removed"],
     [problem(413), "refused"],
     [problem(401), "signed-out"],
     [problem(408), "unavailable"],
@@ -69,7 +71,7 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
     [foreign(502), "unavailable"],
     [foreign(503, { "retry-after": "0" }), "unavailable"],
     [foreign(503, { "retry-after": "Sun, 01 Mar 2026 12:00:09 GMT" }), "unavailable"],
-    [foreign(503, { "retry-after": "86400" }), "unavailable", 3_600_000],
+    [foreign(503, { "retry-after": "86400" }), "unavailable", 86_400_000],
     [foreign(503, { "retry-after": "soon" }), "unavailable"],
     [foreign(200, { "content-type": "text/html" }), "signed-out"],
     [foreign(401), "signed-out"],
@@ -101,9 +103,43 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
   }
 });
 
+Deno.test("fetchMessages() tells messages from removals, and goes on after both", {
+  ignore,
+}, async () => {
+  const { fetchMessages } = await loadScript("requests.js");
+  const message = { id: "5-1", nickname: "ann", message: "hi", time: "2026-03-01T12:00:00.000Z" };
+  const removals = [{ id: "6-2", removes: "4-1" }, { id: "7-3", removes: "all" }];
+  const asked: string[] = [];
+  using _replaced = replaceGlobal("fetch", (url: string) => {
+    asked.push(url);
+    return Promise.resolve(Response.json([message, ...removals], { headers: JSON_TYPE }));
+  });
+  const all = await fetchMessages(CHAT, { since: "4-1" });
+  assertEquals([all.messages, all.removals, all.cursor], [[message], removals, "7-3"]);
+  await fetchMessages(CHAT);
+  await fetchMessages(CHAT, { before: "9-9" });
+  await fetchMessages(CHAT, { since: "4-1", max: 50 });
+  assertEquals(asked.map((url) => new URL(url).search), [
+    "?since=4-1&removed=",
+    "?removed=",
+    "?before=9-9",
+    "?since=4-1",
+  ]);
+});
+
 Deno.test("only messages are taken for an answer", { ignore }, async () => {
   const { fetchMessages, postMessage } = await loadScript("requests.js");
-  for (const body of ["{}", "[1]", '[{"id":"1-1"}]', "null", '[{"id":', ""]) {
+  for (
+    const body of [
+      "{}",
+      "[1]",
+      '[{"id":"1-1"}]',
+      '[{"id":"1-1","removes":"me"}]',
+      "null",
+      '[{"id":',
+      "",
+    ]
+  ) {
     using _replaced = replaceGlobal(
       "fetch",
       () => Promise.resolve(new Response(body, { headers: JSON_TYPE })),

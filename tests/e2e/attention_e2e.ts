@@ -119,6 +119,8 @@ Deno.test("a crowd of messages is one tone, and no more than one in two seconds"
   await using network = new FlakyNetwork(chat.port);
   await using ann = await arriveListening(network.url, "granted");
   await button(ann).click();
+  // What rings is loaded for whoever asks for it.
+  await ann.page.waitForFunction(() => (globalThis as unknown as Noted).calls.includes("asked"));
   await ann.look(false);
   network.cut();
   await ann.connection("Reconnecting");

@@ -129,7 +129,7 @@ for (
     ["is a 401", () => new Response("", { status: 401 })],
   ] as const
 ) {
-  Deno.test(`where a login has run out (${name}) the page says to reload, and loses nothing`, async () => {
+  Deno.test(`where a login has run out (${name}) the page leads to where one signs in, and loses nothing`, async () => {
     await using chat = await ChatProcess.start();
     await using relay = new Relay(chat.url);
     await using ann = await arriveAlone(relay.url);
@@ -140,11 +140,11 @@ for (
     await ann.page.context().setOffline(true);
     await ann.page.context().setOffline(false);
     await ann.connection("Signed out");
-    await ann.connection("reload the page");
     await ann.send("not lost", "ann");
-    await ann.unsent.getByText(/reload the page/i).waitFor();
+    await ann.unsent.getByText("Sign in, and it will be sent").waitFor();
     isSignedIn = true;
-    await ann.page.reload();
+    // The page itself, in whose place the other one shows its own.
+    await ann.page.getByRole("link", { name: "Sign in" }).click();
     await ann.see("not lost");
     assertEquals(await readTexts(chat.url), ["not lost"]);
   });

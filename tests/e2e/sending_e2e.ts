@@ -294,7 +294,10 @@ Deno.test("429 says when the message goes on, and it does", async () => {
   await ann.refuseNextPost(429, "You are writing too fast.", { "retry-after": "2" });
   await ann.send("quick", "ann");
   await ann.unsent.getByText(/You are writing too fast. Sending again in [12] s./).waitFor();
-  await ann.see("quick");
+  await ann.send("and after it");
+  await ann.unsent.getByText("Waiting for the one before").waitFor();
+  await ann.see("and after it");
+  assertEquals(await readTexts(chat.url), ["quick", "and after it"]);
 });
 
 Deno.test("a message that the server failed at is sent again, before the next", async () => {
