@@ -30,6 +30,7 @@ import page from "../static/page.js" with { type: "text" };
 import requests from "../static/requests.js" with { type: "text" };
 import roomList from "../static/room_list.js" with { type: "text" };
 import sessionCss from "../static/session.css" with { type: "text" };
+import session from "../static/session.js" with { type: "text" };
 import stream from "../static/stream.js" with { type: "text" };
 import transcript from "../static/transcript.js" with { type: "text" };
 import viewport from "../static/viewport.js" with { type: "text" };
@@ -52,6 +53,7 @@ const SCRIPTS = {
   page,
   requests,
   room_list: roomList,
+  session,
   stream,
   transcript,
   viewport,

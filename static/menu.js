@@ -1,8 +1,11 @@
-/** The dialog that the heading opens. Loaded when somebody asks for it. */
+/** The dialog that the heading opens: other rooms, and what concerns oneself. Loaded when somebody asks for it. */
 
 import { openDialog } from "./dialog.js";
 import { listRooms } from "./room_list.js";
+import { showSelf } from "./session.js";
 
 export async function openMenu() {
-  listRooms(await openDialog("menu-template"));
+  const dialog = await openDialog("menu-template");
+  listRooms(dialog);
+  showSelf(dialog);
 }
