@@ -18,7 +18,7 @@ function named(text: string): string[] {
 /** What is loaded when somebody wants it, moderates, or signs in. */
 const ON_DEMAND = [
   ...["bell.js", "dialog.js", "dialogs.css", "dialogs.html", "invitation.js", "menu.js"],
-  ...["room_list.js", "session.css", "session.js"],
+  ...["moderation.css", "moderation.js", "room_list.js", "session.css", "session.js"],
 ].map((name) => `/${name}`);
 
 async function pathsOfPage(): Promise<string[]> {

@@ -25,6 +25,8 @@ import manifest from "../static/manifest.webmanifest" with { type: "text" };
 import invitation from "../static/invitation.js" with { type: "text" };
 import menu from "../static/menu.js" with { type: "text" };
 import message from "../static/message.js" with { type: "text" };
+import moderation from "../static/moderation.js" with { type: "text" };
+import moderationCss from "../static/moderation.css" with { type: "text" };
 import outbox from "../static/outbox.js" with { type: "text" };
 import page from "../static/page.js" with { type: "text" };
 import requests from "../static/requests.js" with { type: "text" };
@@ -49,6 +51,7 @@ const SCRIPTS = {
   invitation,
   menu,
   message,
+  moderation,
   outbox,
   page,
   requests,
@@ -139,6 +142,7 @@ export async function loadFiles(title: string): Promise<ReadonlyMap<string, Page
     ["/dialogs.css", "text/css; charset=utf-8", dialogsCss],
     ["/session.css", "text/css; charset=utf-8", sessionCss],
     ["/dialogs.html", "text/html; charset=utf-8", dialogsHtml],
+    ["/moderation.css", "text/css; charset=utf-8", moderationCss],
     ["/icon.svg", "image/svg+xml", icon],
     [
       "/manifest.webmanifest",

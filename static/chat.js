@@ -78,6 +78,9 @@ const menu = make("heading-template");
 menu.textContent = heading.textContent;
 heading.replaceChildren(menu);
 menu.addEventListener("click", async () => (await import("./menu.js")).openMenu());
+if (document.documentElement.dataset.moderator !== undefined) {
+  import("./moderation.js").then(({ moderate }) => moderate(transcript));
+}
 find(".local", HTMLElement).hidden = !/^(localhost|127\..*|\[::1\])$/.test(location.hostname);
 stream.start();
 tabs.start(() => {

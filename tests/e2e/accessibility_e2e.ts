@@ -3,10 +3,11 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
-import { assertNoViolations, violations } from "./axe.ts";
+import { assertModerationHasNoViolations, assertNoViolations, violations } from "./axe.ts";
 import { hueOf } from "../../static/message.js";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
+import { arriveAsModerator, startModerated } from "./moderated_chat.ts";
 
 const browser = useBrowser();
 
@@ -20,6 +21,9 @@ for (
 ) {
   Deno.test(`axe finds nothing in any state of the page (${Object.values(scheme)})`, async () => {
     await assertNoViolations(browser(), scheme, !("forcedColors" in scheme));
+  });
+  Deno.test(`axe finds nothing in what moderators see (${Object.values(scheme)})`, async () => {
+    await assertModerationHasNoViolations(browser(), scheme, !("forcedColors" in scheme));
   });
 }
 
@@ -157,6 +161,45 @@ Deno.test("nothing is cut off at 320 pixels, nor at 200% of the text size", asyn
     }
     assert(await ann.page.getByRole("button", { name: "Send" }).isVisible());
   }
+});
+
+Deno.test("what moderators use fits where there is least room", async () => {
+  await using chat = await startModerated();
+  await post(chat.url, "hello", "a name that is as long as a name may be");
+  await using moran = await arriveAsModerator(browser(), chat.url, {
+    // 1280 × 1024 at 400 %.
+    viewport: { width: 320, height: 256 },
+  });
+  const fits = async (state: string) => {
+    const wide = await moran.page.evaluate(() =>
+      [document.documentElement, ...document.querySelectorAll("dialog")]
+        .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth).length
+    );
+    assertEquals(wide, 0, state);
+  };
+  const press = async (name: string | RegExp) => {
+    const button = moran.page.getByRole("button", { name }).last();
+    await button.scrollIntoViewIfNeeded();
+    const { width, height } = (await button.boundingBox())!;
+    assert(width >= 24 && height >= 24, `${name} is ${width} × ${height}`);
+    await button.click();
+  };
+  await moran.page.locator(".act").focus();
+  await press("Moderate");
+  await moran.page.getByRole("dialog").waitFor();
+  await fits("what may be done about a message");
+  await press("1 day");
+  await moran.page.locator(".deed").getByText("is muted until").waitFor();
+  await fits("what was done");
+  await press("Simple Chat");
+  await press("Clear the room…");
+  await fits("a question");
+  await press("Cancel");
+  await press("Simple Chat");
+  await moran.page.getByRole("button", { name: "Unmute" }).waitFor();
+  await fits("rooms and settings");
+  await press("Close the room");
+  await press("Undo");
 });
 
 Deno.test("nothing moves by itself for those who want no motion", async () => {

@@ -8,6 +8,7 @@ import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
+import { arriveAsModerator, startModerated } from "./moderated_chat.ts";
 
 /** What its rules find, except some of them, and what it could not decide. */
 export async function violations(page: Page, exceptions: readonly string[]): Promise<string[]> {
@@ -125,4 +126,66 @@ export async function assertNoViolations(
   await page.getByRole("button", { name: "Write a message" }).click();
   await page.getByLabel("Message").waitFor();
   await check("plain page to write on");
+}
+
+/** Does what moderators do, and finds nothing wrong in any state that this brings the page into. */
+export async function assertModerationHasNoViolations(
+  browser: Browser,
+  options: BrowserContextOptions,
+  hasOwnColors = true,
+): Promise<void> {
+  await using chat = await startModerated();
+  await using network = new FlakyNetwork(chat.port);
+  await using moran = await arriveAsModerator(browser, network.url, {
+    ...options,
+    viewport: { width: 700, height: 600 },
+  });
+  const { page } = moran;
+  const exceptions = hasOwnColors ? [] : ["color-contrast"];
+  const check = async (state: string) =>
+    assertEquals(await violations(page, exceptions), [], state);
+  const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
+  const openMenu = async () => {
+    await page.locator(".act").last().focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Remove", exact: true }).waitFor();
+  };
+
+  await moran.send("Welcome", "Ms Moran");
+  await moran.see("Welcome");
+  for (const text of ["one", "two", "three"]) await post(chat.url, text);
+  await moran.see("three");
+  await page.locator(".act").last().focus();
+  await check("a moderator, at a message");
+  await openMenu();
+  await check("what may be done about a message");
+  await press("1 hour");
+  await page.getByText("is muted until").first().waitFor();
+  await check("what was done");
+  await openMenu();
+  await check("what may be done about somebody who is muted");
+  await press("Remove");
+  await page.getByText("A moderator removed a message").first().waitFor();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await check("removed");
+  await press("Simple Chat");
+  await page.getByRole("button", { name: "Unmute ben" }).waitFor();
+  await check("rooms and settings");
+  await press("Clear the room…");
+  await page.getByText("can't be undone").waitFor();
+  await check("a question");
+  network.cut();
+  await press("Clear");
+  await page.getByRole("alert").getByText("can't be reached").waitFor();
+  await check("what could not be done");
+  network.mend();
+  await press("Cancel");
+  // What a worker asks for can't be answered here.
+  await page.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker"));
+  await page.route(/\/chat($|\?)/, (route) => route.fulfill({ status: 401 }));
+  await page.reload();
+  await moran.connection("Signed out");
+  await moran.send("not lost");
+  await moran.unsent.getByText("Sign in, and it will be sent").waitFor();
+  await check("signed out");
 }

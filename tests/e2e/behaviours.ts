@@ -20,6 +20,7 @@ import {
   type Tab,
 } from "./engine.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
+import { moderate, MODERATOR_PASSWORD, startModerated } from "./moderated_chat.ts";
 import { startNginx } from "./nginx.ts";
 import { Relay } from "./relay.ts";
 
@@ -78,6 +79,17 @@ class Visit implements AsyncDisposable {
   async reload(): Promise<void> {
     await this.tab.reload();
     await this.#listen();
+  }
+
+  /** Does what has these pages loaded anew, and waits for that. */
+  static async renew(visits: readonly Visit[], act: () => Promise<void>): Promise<void> {
+    for (const { tab } of visits) await tab.evaluate("void (globalThis.isOld = true)");
+    await act();
+    for (const { tab } of visits) {
+      // While one page takes the place of another there is none to ask.
+      const isNew = "!globalThis.isOld && document.readyState === 'complete'";
+      await until(async () => Boolean(await tab.evaluate(isNew).catch(() => false)));
+    }
   }
 
   async assertNoErrors(): Promise<void> {
@@ -493,5 +505,67 @@ export function testBehaviours({ name, manyTabs, lacks, start }: Engine): void {
     await Relay.setClock(ann.tab, -7200_000);
     await ann.see("one");
     await ann.assertNoErrors();
+  });
+
+  test("what a moderator removes goes from pages with and without storage, and stays away", async () => {
+    await using chat = await startModerated();
+    await using ann = await visit(chat.url);
+    await using ben = await visit(chat.url, { storage: "blocked" });
+    for (const each of [ann, ben]) await each.connection("Live");
+    await ann.send("mine");
+    const { id } = await post(chat.url, "an insult");
+    await post(chat.url, "a word");
+    for (const each of [ann, ben]) await each.see("a word");
+    await moderate(chat.url, { action: "remove", id });
+    for (const each of [ann, ben]) {
+      await each.until(() => document.querySelector(".transcript .removed"));
+      assertEquals(await each.texts(), ["mine", "a word"]);
+    }
+    await ann.reload();
+    await ann.see("a word");
+    assertEquals(await ann.texts(), ["mine", "a word"]);
+    for (const each of [ann, ben]) await each.assertNoErrors();
+  });
+
+  test("a moderator signs in, mutes, takes that back, and removes", async () => {
+    await using chat = await startModerated();
+    await post(chat.url, "noise");
+    await using moran = await visit(`${chat.url}/session?to=/`);
+    await moran.tab.type("[name=password]", MODERATOR_PASSWORD);
+    await Visit.renew([moran], () => moran.tab.click("form:has([name=password]) button"));
+    await moran.until(() => document.querySelector(".transcript .act"));
+    await moran.tab.click(".transcript .act");
+    await moran.until(() => document.querySelector("dialog"));
+    await moran.tab.click('dialog [value="60"]');
+    await moran.until(() => document.querySelector(".deed")?.textContent?.includes("is muted"));
+    await moran.until(() => !document.querySelector("dialog"));
+    await moran.tab.click(".deed button");
+    await moran.until(() => document.querySelector(".deed")?.textContent?.includes("may write"));
+    await moran.tab.click(".transcript .act");
+    await moran.until(() => document.querySelector("dialog"));
+    await moran.tab.click("dialog .remove");
+    await moran.until(() => document.querySelector(".transcript .removed"));
+    assertEquals(await moran.texts(), []);
+  });
+
+  test("a browser forgets somebody, in all tabs", async () => {
+    await using chat = await ChatProcess.start();
+    await using ann = await visit(chat.url);
+    await ann.tab.type("#nickname", "Annabel");
+    await ann.send("hello");
+    await ann.see("hello");
+    const tab = await ann.openTab();
+    await tab.see("hello");
+    await tab.tab.type("#message", "half a thought");
+    await ann.tab.click(".heading");
+    await ann.until(() => document.querySelector("dialog .forget"));
+    await ann.tab.click("dialog .forget");
+    await ann.until(() => document.querySelector("dialog .do"));
+    await Visit.renew([ann, tab], () => ann.tab.click("dialog .do"));
+    for (const each of [ann, tab]) {
+      await each.until(() => document.querySelector(".transcript .entry:not(.own)"));
+      await each.until(() => !document.querySelector<HTMLInputElement>("#nickname")?.value);
+      await each.until(() => !document.querySelector("textarea")?.value);
+    }
   });
 }
