@@ -8,6 +8,7 @@ import { post } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { launchBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
+import { arriveAsModerator, moderate, Newcomer, startModerated } from "./moderated_chat.ts";
 
 const FOLDER = new URL("../../docs/screenshots/", import.meta.url);
 const WIDE = { viewport: { width: 1000, height: 680 } };
@@ -114,3 +115,51 @@ await picture("invitation", PHONE, async (ann, _network, url) => {
   await ann.page.getByRole("button", { name: "Invite" }).click();
   await ann.page.getByRole("img", { name: "/biology" }).waitFor();
 });
+
+/** Takes one picture of what a moderator sees, who has removed something. */
+async function moderated(
+  name: string,
+  options: BrowserContextOptions,
+  prepare: (moran: Visitor) => Promise<unknown>,
+): Promise<void> {
+  await using chat = await startModerated();
+  await using moran = await arriveAsModerator(browser, chat.url, options);
+  const [ben, chiara, troll] = await Promise.all(
+    Array.from({ length: 3 }, () => Newcomer.arrive(chat.url)),
+  );
+  await ben.post("Is everybody in?", "ben");
+  await moran.nickname.fill("Ms Moran");
+  await send(moran, "Good morning! We start in five minutes.");
+  await moran.unsent.waitFor({ state: "detached" });
+  await chiara.post("Good morning", "Chiara");
+  const { id } = await troll.post("Something that nobody should read", "incognito");
+  await moran.see("Something that nobody should read");
+  await moderate(chat.url, { action: "remove", id });
+  await troll.post("You can't stop me", "incognito");
+  await moran.see("You can't stop me");
+  await moran.page.getByText("A moderator removed a message").last().waitFor();
+  await prepare(moran);
+  await moran.page.screenshot({ path: new URL(`${name}.png`, FOLDER).pathname });
+}
+
+await moderated("moderation", WIDE, async ({ page }) => {
+  const entry = page.locator(".entry", { hasText: "You can't stop me" });
+  await entry.hover();
+  await entry.getByRole("button", { name: "Moderate" }).click();
+  await page.getByText("What is removed is gone for good").waitFor();
+});
+await moderated("moderated", { ...PHONE, colorScheme: "dark" }, async ({ page }) => {
+  await page.locator(".act").last().tap();
+  await page.getByRole("button", { name: "1 hour" }).tap();
+  await page.locator(".deed").getByText("incognito is muted until").waitFor();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+});
+
+{
+  await using chat = await ChatProcess.start(["--title", "Biology 8b"], {
+    env: { CHAT_PASSWORD: "what everybody knows" },
+  });
+  await using ann = await Visitor.arrive(browser, chat.url, PHONE);
+  await ann.page.locator("[name=password]").waitFor();
+  await ann.page.screenshot({ path: new URL("sign_in.png", FOLDER).pathname });
+}
