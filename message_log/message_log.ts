@@ -90,7 +90,8 @@ export type Refuse = (state: RoomState, now: number) => Error | undefined;
  *   days where that is set; a key is remembered as long as its message. What has been removed
  *   does not count, up to 20,000 entries.
  * - **Removal.** Once a removal is durable, no page has the text of what it removed, and once
- *   `remove` has resolved, neither has the storage. Its place in the order stays, and its key.
+ *   `remove` has resolved, neither has the storage; one that was interrupted is made up for once the
+ *   log is opened again. Its place in the order stays, and its key.
  * - **Closing.** Disposing of a log stores what was appended before; afterwards
  *   `append` rejects with {@linkcode LogUnavailableError}.
  */
@@ -115,7 +116,8 @@ export interface MessageLog extends AsyncDisposable {
   /**
    * Removes messages, each by an entry of its own, or all by one; returns how many there were.
    *
-   * @throws {LogUnavailableError} If that can't be stored now; some may have been removed.
+   * @throws {LogUnavailableError} If that can't be stored now; nothing was removed.
+   * @throws {UnfinishedRemovalError} If it could not be brought to its end.
    */
   remove(what: Removal): Promise<number>;
   /** The room's state; mutes that have ended are not in it. */
@@ -206,6 +208,14 @@ export class RemovedError extends Error {
 /** The log can't be written or read just now; `cause` says why. */
 export class LogUnavailableError extends Error {
   override readonly name = "LogUnavailableError";
+}
+
+/**
+ * What was removed is removed for everybody, but not all is done: there may be more to remove, and text
+ * that is left in the storage, which is overwritten later, at the latest when the log is opened again.
+ */
+export class UnfinishedRemovalError extends Error {
+  override readonly name = "UnfinishedRemovalError";
 }
 
 /** As many rooms as may be have messages. */

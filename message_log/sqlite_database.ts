@@ -11,8 +11,9 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { LogUnavailableError } from "./message_log.ts";
-import { SqliteGaps } from "./sqlite_gaps.ts";
+import { UnfinishedRemovalError } from "./message_log.ts";
+import { SqliteErasure } from "./sqlite_erasure.ts";
+import { isSqliteError, toLogError } from "./sqlite_errors.ts";
 
 /** Marks the file as ours in its header: "CHAT" in ASCII. */
 const APPLICATION_ID = 0x43484154;
@@ -84,13 +85,15 @@ const MIGRATIONS: readonly string[] = [
   DROP TABLE runs_of_one_room;
   `,
   // Moderation. The index has what it is asked for, so that no message is read for it. What is before
-  // oldest had been given up when something was removed last.
+  // oldest had been given up when something was removed last, whose text may be left in the file while
+  // erasure_due is 1.
   `
   ALTER TABLE messages ADD COLUMN address TEXT;
   ALTER TABLE messages ADD COLUMN removal TEXT;
   CREATE INDEX messages_removal ON messages (room, seq, removal) WHERE removal IS NOT NULL;
   ALTER TABLE rooms ADD COLUMN state TEXT;
   ALTER TABLE rooms ADD COLUMN oldest INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE log ADD COLUMN erasure_due INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `,
 ];
@@ -129,15 +132,15 @@ export interface Participant {
 
 /** The database, in a file or in memory. */
 export class SqliteDatabase implements Disposable {
+  readonly erasure: SqliteErasure;
   readonly #db: DatabaseSync;
-  /** Of the file, if it is in one. */
-  readonly #gaps: SqliteGaps | undefined;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
   readonly #writing = new Set<Participant>();
   readonly #trimming = new Map<Participant, ReturnType<typeof setTimeout>>();
   #shrinking: ReturnType<typeof setTimeout> | undefined;
+  #erasing: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
   private constructor(db: DatabaseSync, path: string, now: number) {
@@ -150,12 +153,10 @@ export class SqliteDatabase implements Disposable {
       PRAGMA secure_delete = ON;
     `);
     migrate(db, now);
-    // A run that was killed may have left there what it had removed.
-    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
-    if (path !== IN_MEMORY) this.#gaps = new SqliteGaps(db, path);
+    this.erasure = new SqliteErasure(db, path === IN_MEMORY ? undefined : path);
   }
 
   /**
@@ -210,8 +211,9 @@ export class SqliteDatabase implements Disposable {
         if (!isSqliteError(error)) throw error;
         return;
       }
-      if (isMore) this.trimSoon(log);
-      else this.#shrinkSoon();
+      if (isMore) return this.trimSoon(log);
+      this.#shrinkSoon();
+      this.eraseSoon();
     }, TRIM_PAUSE_MS);
     this.#trimming.set(log, timer);
   }
@@ -225,22 +227,16 @@ export class SqliteDatabase implements Disposable {
     }
   }
 
-  /**
-   * Leaves nothing of what was removed in the file and its WAL.
-   *
-   * @throws {LogUnavailableError} If that is not possible now.
-   */
-  async wipe(): Promise<void> {
-    const steps = this.#gaps?.wipe();
-    for (let isOver = false; !isOver;) {
-      if (this.#isClosed) throw new LogUnavailableError("The message log is closed");
-      try {
-        isOver = steps?.next().done ?? true;
-      } catch (error) {
-        throw new LogUnavailableError("The message log can't be overwritten", { cause: error });
-      }
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  /** Has what was removed overwritten in the background, if that is due. */
+  eraseSoon(): void {
+    if (this.#isClosed || !this.erasure.isDue) return;
+    this.#erasing ??= setTimeout(() => {
+      this.#erasing = undefined;
+      this.erasure.finish().catch((error) => {
+        // A full disk, most likely. The next removal tries again, and the next start.
+        if (!(error instanceof UnfinishedRemovalError)) throw error;
+      });
+    }, TRIM_PAUSE_MS);
   }
 
   get isClosed(): boolean {
@@ -253,9 +249,10 @@ export class SqliteDatabase implements Disposable {
     this.#isClosed = true;
     for (const timer of this.#trimming.values()) clearTimeout(timer);
     clearTimeout(this.#shrinking);
+    clearTimeout(this.#erasing);
     this.writeNow();
     this.#db.close();
-    this.#gaps?.[Symbol.dispose]();
+    this.erasure[Symbol.dispose]();
   }
 
   /** One transaction for all logs; each hears of it once it is over. */
@@ -315,16 +312,6 @@ export class SqliteDatabase implements Disposable {
       if (!isSqliteError(error)) throw error;
     }
   }
-}
-
-/** An error of the database as {@linkcode LogUnavailableError}; any other error as it is. */
-export function toLogError(cause: unknown): unknown {
-  if (!isSqliteError(cause)) return cause;
-  return new LogUnavailableError("The message log can't be used just now", { cause });
-}
-
-export function isSqliteError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && error.code === "ERR_SQLITE_ERROR";
 }
 
 /** A file that is not ours, or not ours to read. */

@@ -18,13 +18,10 @@ import {
   RemovedError,
   RoomLimitError,
   type RoomState,
+  UnfinishedRemovalError,
 } from "./message_log.ts";
-import {
-  isSqliteError,
-  type Participant,
-  type SqliteDatabase,
-  toLogError,
-} from "./sqlite_database.ts";
+import type { Participant, SqliteDatabase } from "./sqlite_database.ts";
+import { isSqliteError, toLogError } from "./sqlite_errors.ts";
 import {
   ALL,
   firstNumber,
@@ -202,7 +199,6 @@ export class SqliteLog implements MessageLog, Participant {
     const { id, born, ms } = row;
     const last = firstNumber(statements.lastSeq, id) ?? row.last;
     const first = firstNumber(statements.firstSeq, id) ?? last + 1;
-    const cleared = firstNumber(statements.lastClear, id);
     const oldest = Math.max(first, row.oldest);
     this.#span = {
       id,
@@ -212,7 +208,7 @@ export class SqliteLog implements MessageLog, Participant {
       last,
       lastMs: firstNumber(statements.msOf, id, last) ?? (last === 0 ? born : ms),
       dead: firstNumber(statements.countDead, id, oldest, last + 1)!,
-      isCleared: cleared === oldest,
+      cleared: firstNumber(statements.lastClear, id) ?? 0,
       state: parseState(row.state),
     };
     this.#giveUp(this.#span);
@@ -242,24 +238,30 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   async remove(what: Removal): Promise<number> {
+    const { erasure } = this.#database;
     let count = 0;
-    if (what === "all") {
-      count = await this.#enqueue(1, (turn) => this.#clear(turn));
-    } else if ("id" in what) {
-      count = await this.#enqueue(1, (turn) => {
-        const seq = this.#pages.seqOf(turn.span, what.id);
-        return seq === undefined || seq < turn.span.oldest ? 0 : this.#blank(turn, seq);
-      });
-    } else {
-      for (let from = this.#span.oldest; from <= this.#span.last; from += STEP_SIZE) {
-        count += await this.#enqueue(STEP_SIZE, (turn) => this.#removeBy(turn, what.by, from));
+    try {
+      if (what === "all") {
+        count = await this.#enqueue(1, (turn) => this.#clear(turn));
+      } else if ("id" in what) {
+        count = await this.#enqueue(1, (turn) => {
+          const seq = this.#pages.seqOf(turn.span, what.id);
+          return seq === undefined || seq < turn.span.oldest ? 0 : this.#blank(turn, seq);
+        });
+      } else {
+        for (let from = this.#span.oldest; from <= this.#span.last; from += STEP_SIZE) {
+          count += await this.#enqueue(STEP_SIZE, (turn) => this.#removeBy(turn, what.by, from));
+        }
       }
+      while (count > 0 && this.#span.first < this.#span.oldest) {
+        await this.#enqueue(0, ({ span }) => this.#trim(span));
+      }
+    } catch (error) {
+      if (count === 0 || !(error instanceof LogUnavailableError)) throw error;
+      throw new UnfinishedRemovalError("Not all could be removed", { cause: error });
     }
-    while (this.#span.first < this.#span.oldest) {
-      await this.#enqueue(0, ({ span }) => this.#trim(span));
-    }
-    // Also if there is nothing: a run that was killed may not have come to it.
-    await this.#database.wipe();
+    // Of an earlier one, too, that failed.
+    if (erasure.isDue) await erasure.finish();
     return count;
   }
 
@@ -376,10 +378,7 @@ export class SqliteLog implements MessageLog, Participant {
     return () => {
       this.#span = span;
       if (this.#isClosed) this.#dropIfEmpty();
-      if (span.first < span.oldest) return true;
-      // Of a removal that was interrupted; if it can't be done, the next removal does it.
-      if (span.isCleared) this.#database.wipe().catch(() => {});
-      return false;
+      return span.first < span.oldest;
     };
   }
 
@@ -455,7 +454,7 @@ export class SqliteLog implements MessageLog, Participant {
     this.#appendRemoval(turn, ALL);
     span.oldest = span.last;
     span.dead = 1;
-    span.isCleared = true;
+    span.cleared = span.last;
     return count;
   }
 
@@ -464,6 +463,7 @@ export class SqliteLog implements MessageLog, Participant {
     const id = `${ms}-${seq}`;
     const json = JSON.stringify({ id, removes });
     this.#statements.insertRemoval.run(span.id, seq, ms, json, removes);
+    this.#database.erasure.note();
     span.dead++;
     batch.push({ id, json, removes });
   }
@@ -488,6 +488,7 @@ export class SqliteLog implements MessageLog, Participant {
 
   /** Deletes some of the rows that are no longer kept. */
   #trim(span: Span): void {
+    if (span.first < span.cleared) this.#database.erasure.note();
     span.first = Math.min(span.oldest, span.first + TRIM_SIZE);
     this.#statements.trim.run(span.id, span.first);
     if (span.first > span.last) this.#rooms.empty(span.id, span.last, span.lastMs);
@@ -519,7 +520,6 @@ export class SqliteLog implements MessageLog, Participant {
   #moveOldest(span: Span, oldest: number): void {
     span.dead -= this.#pages.countDead(span, span.oldest, oldest);
     span.oldest = oldest;
-    span.isCleared = false;
   }
 
   /** Notes when this run of the program began, if possible; else the next message does. */

@@ -13,8 +13,16 @@ import { DatabaseSync } from "node:sqlite";
 import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
 import { openMainLog } from "../tests/open_log.ts";
+import { until } from "../tests/until.ts";
 import { testMessageLog } from "./conformance.ts";
-import { KeyConflictError, type LogEntry, type MessageLog, RemovedError } from "./message_log.ts";
+import {
+  KeyConflictError,
+  type LogEntry,
+  type MessageLog,
+  type Removal,
+  RemovedError,
+  UnfinishedRemovalError,
+} from "./message_log.ts";
 import { openMessageStore } from "./open.ts";
 import { SqliteStore, type SqliteStoreOptions } from "./sqlite_store.ts";
 
@@ -551,26 +559,136 @@ Deno.test(
   },
 );
 
-Deno.test("SqliteStore.open() leaves nothing in the WAL that a run which was killed has removed", {
+/** Copies a file and its WAL as they are when something has become durable: what a kill then leaves. */
+function copyAtEach(log: MessageLog, path: string, copy: string): Disposable {
+  return log.subscribe(() => {
+    for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, copy + end);
+  });
+}
+
+const REMOVALS: readonly (readonly [Removal, isRemoved: (secret: Secret) => boolean])[] = [
+  [{ by: "ann-mark" }, ({ by }) => by === "ann-mark"],
+  ["all", () => true],
+];
+
+for (const [removal, isRemoved] of REMOVALS) {
+  const name = JSON.stringify(removal);
+  Deno.test(`SqliteStore.open() makes up for a removal that a kill has interrupted: ${name}`, {
+    ignore,
+  }, async () => {
+    await using folder = await newFolder();
+    const path = `${folder.path}/chat.db`;
+    const killed = `${folder.path}/killed.db`;
+    let removed: Set<string>;
+    {
+      await using store = SqliteStore.open(path, { keep: 10_000 });
+      const logs = openLogs(store);
+      const secrets = (await writeSecrets(logs)).filter(({ room }) => room === "biology");
+      removed = new Set(secrets.filter(isRemoved).map(({ text }) => text));
+      using _copying = copyAtEach(logs.get("biology")!, path, killed);
+      await logs.get("biology")!.remove(removal);
+    }
+    assert(!findSecrets(killed).isDisjointFrom(removed));
+    {
+      await using _store = SqliteStore.open(killed, { keep: 10_000 });
+      // In the background: it is open by now.
+      assert(!findSecrets(killed).isDisjointFrom(removed));
+      await until(() => findSecrets(killed).isDisjointFrom(removed));
+      await until(() => isErased(killed));
+    }
+    assert(findSecrets(killed).isDisjointFrom(removed));
+  });
+}
+
+Deno.test("SqliteStore.open() makes up for a removal that a stop has interrupted", {
   ignore,
 }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
-  const killed = `${folder.path}/killed.db`;
   {
-    await using store = SqliteStore.open(path, { keep: 10 });
-    await using log = store.openLog("");
-    const id = (await append(log, "SECRET-1-1.")).id;
-    // The transaction is over, and no more.
-    using _subscription = log.subscribe(() => {
-      for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, killed + end);
-    });
-    await log.remove({ id });
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const log = store.openLog("biology");
+    await Promise.all(Array.from({ length: 2000 }, (_, n) => append(log, `SECRET-${n}-1.`)));
+    const { promise: isPublished, resolve } = Promise.withResolvers<void>();
+    using _subscription = log.subscribe(() => resolve());
+    const removing = log.remove("all");
+    await isPublished;
+    await store[Symbol.asyncDispose]();
+    await assertRejects(() => removing, UnfinishedRemovalError);
   }
-  assertEquals(findSecrets(killed), new Set(["SECRET-1-1."]));
-  await using _store = SqliteStore.open(killed, { keep: 10 });
-  assertEquals(findSecrets(killed), new Set());
+  assert(findSecrets(path).size > 0);
+  await using _store = SqliteStore.open(path, { keep: 10_000 });
+  await until(() => findSecrets(path).size === 0);
 });
+
+Deno.test("SqliteLog.remove() says when only the file could not be overwritten", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  await using log = await open(path, { keep: 10 });
+  const { id } = await append(log, "SECRET-1-1.");
+  {
+    const fail = () => {
+      throw Object.assign(new Error("Input/output error (os error 5)"), { code: "EIO" });
+    };
+    using _failing = replaced("syncDataSync", fail);
+    await assertRejects(() => log.remove({ id }), UnfinishedRemovalError);
+  }
+  const { entries } = await log.read({ since: undefined });
+  assertEquals(entries.map(({ removes }) => removes), [id]);
+  {
+    const fail = () => {
+      throw new TypeError("a bug");
+    };
+    using _failing = replaced("syncDataSync", fail);
+    await assertRejects(() => log.remove({ id }), TypeError);
+  }
+  // Whoever repeats it has the file overwritten.
+  assertEquals(await log.remove({ id }), 0);
+  assertEquals(findSecrets(path), new Set());
+});
+
+Deno.test("SqliteLog.remove() goes through the file once for many, and not for nothing", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  await using log = await open(`${folder.path}/chat.db`, { keep: 100 });
+  const ids: string[] = [];
+  for (let n = 0; n < 50; n++) ids.push((await append(log, "hi")).id);
+  let scans = 0;
+  const { syncDataSync } = Deno.FsFile.prototype;
+  using _counting = replaced("syncDataSync", function (this: Deno.FsFile) {
+    scans++;
+    return syncDataSync.call(this);
+  });
+  for (const what of [{ id: "1-1" }, { by: "nobody" }]) assertEquals(await log.remove(what), 0);
+  assertEquals(scans, 0);
+  const removing = ids.map(async (id) => {
+    await nextTurn();
+    return await log.remove({ id });
+  });
+  assertEquals(await Promise.all(removing), ids.map(() => 1));
+  assert(scans <= 2, `${scans}`);
+});
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Has every file do something else, until it is disposed of. */
+function replaced(method: "syncDataSync", act: () => void): Disposable {
+  const { prototype } = Deno.FsFile;
+  const original = prototype[method];
+  prototype[method] = act;
+  return { [Symbol.dispose]: () => void (prototype[method] = original) };
+}
+
+/** Whether it is noted that nothing of what was removed is left in a file, which a store has open. */
+function isErased(path: string): boolean {
+  for (const end of ["", "-wal"]) Deno.copyFileSync(path + end, `${path}.copy${end}`);
+  return query(`${path}.copy`, "SELECT erasure_due AS it FROM log") === 0;
+}
 
 /** The main room's log in a file. */
 async function open(path: string, options: SqliteStoreOptions): Promise<MessageLog> {

@@ -55,8 +55,8 @@ export interface LogSpan {
   readonly lastMs: number;
   /** How many of the kept entries are no messages: removals, and what they have removed. */
   readonly dead: number;
-  /** The oldest entry has removed all that was before it. */
-  readonly isCleared: boolean;
+  /** The sequence number of the last entry that removed all before it; 0 if none is there. */
+  readonly cleared: number;
 }
 
 /** A row, as an entry is made of it. */
@@ -102,7 +102,7 @@ export class SqlitePages {
     const page = this.#readRun(span, from, end, from - from % PAGE_SIZE + PAGE_SIZE);
     if (seq === undefined) return { ...page, missed: null };
     // What was removed as a whole is not missing.
-    return { ...page, missed: page.missed + (span.isCleared ? 0 : from - seq - 1) };
+    return { ...page, missed: page.missed + (span.cleared === span.oldest ? 0 : from - seq - 1) };
   }
 
   /**

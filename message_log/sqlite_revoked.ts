@@ -2,7 +2,8 @@
 
 import type { StatementSync } from "node:sqlite";
 import { LogUnavailableError, type RevokedSessions } from "./message_log.ts";
-import { type SqliteDatabase, toLogError } from "./sqlite_database.ts";
+import type { SqliteDatabase } from "./sqlite_database.ts";
+import { toLogError } from "./sqlite_errors.ts";
 
 const STATEMENTS = {
   all: "SELECT id, until FROM revoked WHERE until > ?",

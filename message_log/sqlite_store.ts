@@ -10,7 +10,8 @@ import {
   type Retention,
   type RoomEntry,
 } from "./message_log.ts";
-import { isSqliteError, SqliteDatabase, toLogError } from "./sqlite_database.ts";
+import { SqliteDatabase } from "./sqlite_database.ts";
+import { isSqliteError, toLogError } from "./sqlite_errors.ts";
 import {
   type Claim,
   LOG_STATEMENTS,
@@ -49,6 +50,8 @@ const STATEMENTS = {
                     - (SELECT count(*) FROM messages INDEXED BY messages_removal
                        WHERE room = rooms.id AND removal IS NOT NULL) AS messages
                 FROM rooms`,
+  interrupted: `SELECT name FROM rooms
+                WHERE oldest > (SELECT min(seq) FROM messages WHERE room = rooms.id)`,
   hasRows: "SELECT 1 FROM messages WHERE room = ? LIMIT 1",
   countRooms: `SELECT count(*) AS rooms FROM rooms WHERE name <> '' AND
                EXISTS (SELECT 1 FROM messages WHERE room = rooms.id AND removal IS NULL)`,
@@ -89,6 +92,7 @@ export class SqliteStore implements MessageStore, RoomTable {
     this.revoked = new SqliteRevokedSessions(database, this.#now);
     this.secret = this.#statements.secret.get()!.secret as Uint8Array<ArrayBuffer>;
     this.#forEachRoom((room) => this.drop(room));
+    this.#resumeRemovals();
     if (!options.keepDays) return;
     this.#expire();
     this.#expiry = setInterval(() => this.#expire(), EXPIRY_INTERVAL_MS);
@@ -210,6 +214,12 @@ export class SqliteStore implements MessageStore, RoomTable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#expiry);
     this.#database[Symbol.dispose]();
+  }
+
+  /** Has what an earlier run did not come to done in the background: text that it removed is left. */
+  #resumeRemovals(): void {
+    for (const { name } of this.#statements.interrupted.all()) this.openLog(name as string).close();
+    this.#database.eraseSoon();
   }
 
   #hasState(json: string | null): boolean {

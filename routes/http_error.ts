@@ -10,6 +10,7 @@ import {
   LogUnavailableError,
   RemovedError,
   RoomLimitError,
+  UnfinishedRemovalError,
 } from "../message_log/message_log.ts";
 import { RESERVED_NAMES } from "../chat_message.ts";
 import { isNavigation } from "./accept.ts";
@@ -105,6 +106,15 @@ export function toHttpError(error: unknown): HttpError {
       STATUS_CODE.Forbidden,
       "This room has no messages yet, and as many others as may be have some; write in one of " +
         "those, or start the server with a greater --max-rooms.",
+    );
+  }
+  if (error instanceof UnfinishedRemovalError) {
+    return new HttpError(
+      STATUS_CODE.ServiceUnavailable,
+      "What others no longer see is removed for everybody, but the server can't write its file at the " +
+        "moment: what is left there of the text is overwritten later, at the latest when the server " +
+        "starts again. Remove again what is still to be seen.",
+      { headers: { "retry-after": String(LOG_RETRY_S) } },
     );
   }
   if (error instanceof LogUnavailableError) {

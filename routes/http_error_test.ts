@@ -1,7 +1,8 @@
 /** Refusals as their readers get them. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { excerpt, HttpError } from "./http_error.ts";
+import { LogUnavailableError, UnfinishedRemovalError } from "../message_log/message_log.ts";
+import { excerpt, HttpError, toHttpError } from "./http_error.ts";
 
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
 
@@ -43,6 +44,17 @@ Deno.test("HttpError.toResponse() is a problem for everything else", async () =>
     assertEquals(response.headers.get("cache-control"), "no-store");
     assertEquals((await response.json()).field, "message");
   }
+});
+
+Deno.test("toHttpError() says of a removal that only the file has failed", async () => {
+  const details = [];
+  for (const error of [new UnfinishedRemovalError("x"), new LogUnavailableError("x")]) {
+    const response = toHttpError(error).toResponse();
+    assertEquals([response.status, response.headers.get("retry-after")], [503, "5"]);
+    details.push((await response.json()).detail);
+  }
+  assertStringIncludes(details[0], "is removed for everybody");
+  assertEquals(details.map((detail) => detail.includes("nothing was stored")), [false, true]);
 });
 
 Deno.test("excerpt() cuts after 100 characters, never through one", () => {
