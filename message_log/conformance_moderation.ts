@@ -142,6 +142,35 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     await assertRejects(() => log.append({ ...post, message: "ho" }), RemovedError);
   });
 
+  test("append() refuses the keys of messages that were removed all at once", async (log) => {
+    const post = { nickname: "ann", message: "hi", key: "k" };
+    await log.append(post);
+    await log.append({ ...post, key: "removed before" });
+    await log.remove({ id: (await readAll(log, { latest: 1 })).entries[0].id });
+    await appendAll(log, 600);
+    const keys = ["k", "removed before"];
+    // Also while their rows are being deleted.
+    const refused: Promise<unknown>[] = [];
+    {
+      using _subscription = log.subscribe(() => {
+        for (const key of keys) {
+          refused.push(assertRejects(() => log.append({ ...post, key }), RemovedError));
+        }
+      });
+      await log.remove("all");
+    }
+    await Promise.all(refused);
+    assertEquals(refused.length, 2);
+    for (let n = 0; n < 2; n++) {
+      for (const key of keys) {
+        await assertRejects(() => log.append({ ...post, key }), RemovedError);
+      }
+      await append(log, "next");
+      await log.remove("all");
+    }
+    assertEquals((await log.append({ ...post, key: "new" })).repeated, false);
+  });
+
   test("has the messages of a moderator, and nobody else's, marked", async (log) => {
     const { entry } = await log.append({
       nickname: "ann",
@@ -167,6 +196,11 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     assertEquals(await log.addressOf(ANN), "second");
     assertEquals(await log.addressOf(BEN), undefined);
     assertEquals(await log.addressOf("nobody"), undefined);
+    await log.remove("all");
+    assertEquals(await log.addressOf(ANN), "second");
+    assertEquals(await log.addressOf(BEN), undefined);
+    await post(ANN, "third");
+    assertEquals(await log.addressOf(ANN), "third");
   });
 
   testStorage("has a state, without the mutes that have ended", async (storage) => {
@@ -273,6 +307,7 @@ export function testModeration(testStorage: Register, survives: boolean): void {
       assertEquals(await log.remove("all"), 5);
     }
     await using log = await openMainLog(await storage.open({ keep: 100 }));
+    await assertRejects(() => log.append(post), RemovedError);
     const page = await readAll(log, { since: ids[4] });
     assertEquals([page.missed, page.entries.map(({ removes }) => removes)], [0, ["all"]]);
   });

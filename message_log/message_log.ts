@@ -91,7 +91,8 @@ export type Refuse = (state: RoomState, now: number) => Error | undefined;
  *   does not count, up to 20,000 entries.
  * - **Removal.** Once a removal is durable, no page has the text of what it removed, and once
  *   `remove` has resolved, neither has the storage; one that was interrupted is made up for once the
- *   log is opened again. Its place in the order stays, and its key.
+ *   log is opened again. Its place in the order stays, and its key: of what is removed all at once, the
+ *   last 20,000.
  * - **Closing.** Disposing of a log stores what was appended before; afterwards
  *   `append` rejects with {@linkcode LogUnavailableError}.
  */

@@ -1,6 +1,6 @@
 /**
- * The SQLite database that the logs of all rooms are kept in: the file, its schema,
- * the one transaction of a turn, and the trimming of what is no longer kept. What the
+ * The SQLite database that the logs of all rooms are kept in: the file, the one
+ * transaction of a turn, and the trimming of what is no longer kept. What the
  * rows mean is the logs' affair. The database is ours alone while the program
  * runs: a second program that opens the file is refused.
  *
@@ -14,13 +14,10 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { UnfinishedRemovalError } from "./message_log.ts";
 import { SqliteErasure } from "./sqlite_erasure.ts";
 import { isSqliteError, toLogError } from "./sqlite_errors.ts";
+import { checkOwner, ForeignFileError, migrate, readPragma } from "./sqlite_schema.ts";
 
-/** Marks the file as ours in its header: "CHAT" in ASCII. */
-const APPLICATION_ID = 0x43484154;
-/** How long a previous run may take to release the file. */
-const BUSY_TIMEOUT_MS = 1000;
 /** The pause between two steps of trimming, so that posts get their turns. */
-const TRIM_PAUSE_MS = 50;
+const TRIM_PAUSE_MS = 25;
 /** Pages of the file that one step of trimming gives back. */
 const VACUUM_PAGES = 200;
 /** A file keeps this part of itself free, for the messages to come. */
@@ -28,75 +25,8 @@ const FREE_PART = 1 / 4;
 
 /** SQLite's number for `PRAGMA auto_vacuum = INCREMENTAL`. */
 const INCREMENTAL = 2;
-const SECRET_BYTES = 32;
 /** The path of a database that is in no file. */
 const IN_MEMORY = ":memory:";
-
-/** How the schema grew; a file's `user_version` is the number of steps it has taken. */
-const MIGRATIONS: readonly string[] = [
-  `
-  CREATE TABLE log (born INTEGER NOT NULL) STRICT;
-  INSERT INTO log (born) VALUES (:now);
-  CREATE TABLE messages (
-    seq INTEGER PRIMARY KEY,
-    ms INTEGER NOT NULL,
-    key TEXT,
-    json TEXT NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
-  `,
-  // Each run of the server: the messages after seq were written at ms or later.
-  `
-  CREATE TABLE runs (seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL) STRICT;
-  INSERT INTO runs (seq, ms) SELECT 0, born FROM log;
-  `,
-  // Rooms. The main one has the id 1 and no name; last and ms are where an empty one goes on.
-  `
-  ALTER TABLE log ADD COLUMN secret BLOB;
-  UPDATE log SET secret = :secret;
-  CREATE TABLE rooms (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    born INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    ms INTEGER NOT NULL
-  ) STRICT;
-  INSERT INTO rooms SELECT 1, '', born, 0, born FROM log;
-  ALTER TABLE messages RENAME TO messages_of_one_room;
-  CREATE TABLE messages (
-    room INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    ms INTEGER NOT NULL,
-    key TEXT,
-    json TEXT NOT NULL,
-    PRIMARY KEY (room, seq)
-  ) STRICT, WITHOUT ROWID;
-  INSERT INTO messages SELECT 1, seq, ms, key, json FROM messages_of_one_room ORDER BY seq;
-  DROP TABLE messages_of_one_room;
-  CREATE UNIQUE INDEX messages_key ON messages (room, key) WHERE key IS NOT NULL;
-  ALTER TABLE runs RENAME TO runs_of_one_room;
-  CREATE TABLE runs (
-    room INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    ms INTEGER NOT NULL,
-    PRIMARY KEY (room, seq)
-  ) STRICT, WITHOUT ROWID;
-  INSERT INTO runs SELECT 1, seq, ms FROM runs_of_one_room;
-  DROP TABLE runs_of_one_room;
-  `,
-  // Moderation. The index has what it is asked for, so that no message is read for it. What is before
-  // oldest had been given up when something was removed last, whose text may be left in the file while
-  // erasure_due is 1.
-  `
-  ALTER TABLE messages ADD COLUMN address TEXT;
-  ALTER TABLE messages ADD COLUMN removal TEXT;
-  CREATE INDEX messages_removal ON messages (room, seq, removal) WHERE removal IS NOT NULL;
-  ALTER TABLE rooms ADD COLUMN state TEXT;
-  ALTER TABLE rooms ADD COLUMN oldest INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE log ADD COLUMN erasure_due INTEGER NOT NULL DEFAULT 0;
-  CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-  `,
-];
 
 /** What SQLite's errors mean to the person who starts the program. */
 const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
@@ -314,9 +244,6 @@ export class SqliteDatabase implements Disposable {
   }
 }
 
-/** A file that is not ours, or not ours to read. */
-class ForeignFileError extends Error {}
-
 /** Creates a file that only this user can read. SQLite's own would be open to all. */
 function createFile(path: string): void {
   if (path === IN_MEMORY) return;
@@ -326,41 +253,4 @@ function createFile(path: string): void {
     // It exists. If it can't be created, SQLite says so when it opens it.
     if (!(error instanceof Error && error.constructor.name in Deno.errors)) throw error;
   }
-}
-
-/** Refuses a database of another program, or of a newer version, before anything is written. */
-function checkOwner(db: DatabaseSync): void {
-  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
-  const owner = readPragma(db, "application_id");
-  const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()!;
-  if (owner !== APPLICATION_ID && tables !== 0) {
-    throw new ForeignFileError(
-      "the message log is a database of another program; use another file with --message-log",
-    );
-  }
-  const version = readPragma(db, "user_version");
-  if (version > MIGRATIONS.length) {
-    throw new ForeignFileError(
-      `the message log was written by a newer version (schema ${version}, this one knows ` +
-        `${MIGRATIONS.length}); start that version, or use another file with --message-log`,
-    );
-  }
-}
-
-/** Takes the steps that the file has not taken yet: all of them or none. */
-function migrate(db: DatabaseSync, now: number): void {
-  db.exec("BEGIN EXCLUSIVE");
-  const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES)).toHex();
-  for (const step of MIGRATIONS.slice(readPragma(db, "user_version"))) {
-    db.exec(step.replace(":now", String(now)).replace(":secret", `x'${secret}'`));
-  }
-  db.exec(`
-    PRAGMA application_id = ${APPLICATION_ID};
-    PRAGMA user_version = ${MIGRATIONS.length};
-    COMMIT;
-  `);
-}
-
-function readPragma(db: DatabaseSync, name: string): number {
-  return Number(Object.values(db.prepare(`PRAGMA ${name}`).get()!)[0]);
 }

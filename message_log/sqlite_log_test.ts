@@ -672,6 +672,38 @@ Deno.test("SqliteLog.remove() goes through the file once for many, and not for n
   assert(scans <= 2, `${scans}`);
 });
 
+Deno.test("SqliteLog.remove() does a bounded part in one turn", async () => {
+  await using log = await open(":memory:", { keep: 1000 });
+  for (const [length, count, max] of [[4000, 50, 17], [1, 500, 100]]) {
+    const message = "x".repeat(length);
+    const post = { nickname: "ann", message, by: `mark-${length}` };
+    await Promise.all(Array.from({ length: count }, () => log.append(post)));
+    const sizes: number[] = [];
+    using _subscription = log.subscribe((batch) => sizes.push(batch.length));
+    assertEquals(await log.remove({ by: post.by }), count);
+    assert(Math.max(...sizes) <= max, `${sizes} messages of ${length} characters`);
+  }
+});
+
+Deno.test("SqliteLog remembers 20,000 keys of a room that is cleared, and no more", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  {
+    await using log = await open(path, { keep: 30_000 });
+    for (let round = 0; round < 2; round++) {
+      const post = (n: number) => ({ nickname: "ann", message: "hi", key: `${round} ${n}` });
+      await Promise.all(Array.from({ length: 15_000 }, (_, n) => log.append(post(n))));
+      assertEquals(await log.remove("all"), 15_000);
+    }
+    const post = { nickname: "ann", message: "hi" };
+    await assertRejects(() => log.append({ ...post, key: "0 14000" }), RemovedError);
+    assertEquals((await log.append({ ...post, key: "0 0" })).repeated, false);
+  }
+  assertEquals(query(path, "SELECT count(*) <= 20000 AS it FROM cleared"), 1);
+});
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

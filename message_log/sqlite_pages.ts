@@ -37,6 +37,10 @@ export const PAGE_STATEMENTS = {
   runAfter: "SELECT ms FROM runs WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1",
 };
 
+/** The id of no room: nothing is found under it. */
+export const NO_ROOM = 0;
+/** The mark in a row, also where somebody has edited the file. */
+export const MARK = "CASE WHEN json_valid(json) THEN json ->> 'by' END";
 /** `removal` of a message that has been removed; of a removal it is what that removes, of a message null. */
 export const REMOVED = "";
 /** `removal` of what removes all that is before it. */

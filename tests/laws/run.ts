@@ -40,7 +40,7 @@ const TEXTS = { short: "x", long: "x".repeat(3990), wide: "👋é".repeat(500) }
 /** Runs a schedule; `folder` is for the file, undefined for logs in memory. */
 export async function run({ keep, commands }: Schedule, folder?: string): Promise<void> {
   using time = new FakeTime();
-  const chat = new Chat(keep, time, folder);
+  const chat = await Chat.start(keep, time, folder);
   try {
     for (const command of commands) {
       await chat.do(command);
@@ -68,7 +68,7 @@ class Chat implements AsyncDisposable {
   readonly #keep: number;
   readonly #time: FakeTime;
   readonly #folder: string | undefined;
-  readonly #ledgers: ReadonlyMap<string, Ledger>;
+  readonly #ledgers = new Map<string, Ledger>();
   readonly #streams = new Set<StreamClient>();
   readonly #histories = new Set<HistoryClient>();
   #store: SqliteStore;
@@ -84,16 +84,23 @@ class Chat implements AsyncDisposable {
   /** The first law that was seen broken where nobody waits for the error. */
   #fault: unknown;
 
-  constructor(keep: number, time: FakeTime, folder: string | undefined) {
+  private constructor(keep: number, time: FakeTime, folder: string | undefined) {
     this.#keep = keep;
     this.#time = time;
     this.#folder = folder;
     this.#store = this.#openStore();
-    this.#ledgers = new Map(ROOMS.map((room) => {
-      const { born } = this.#store.find(room) ?? this.#store.begin(room);
-      return [room, new Ledger(keep, `${born}-0`)];
-    }));
     this.#server = this.#startServer();
+  }
+
+  static async start(keep: number, time: FakeTime, folder: string | undefined): Promise<Chat> {
+    const chat = new Chat(keep, time, folder);
+    for (const room of ROOMS) {
+      await using log = chat.#store.openLog(room);
+      // The cursor before the first message.
+      const { cursor } = await log.read({ latest: 0 });
+      chat.#ledgers.set(room, new Ledger(keep, cursor));
+    }
+    return chat;
   }
 
   async do(command: Command): Promise<void> {
