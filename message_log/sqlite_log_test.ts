@@ -672,6 +672,38 @@ Deno.test("SqliteLog.remove() goes through the file once for many, and not for n
   assert(scans <= 2, `${scans}`);
 });
 
+Deno.test("SqliteStore.revoked forgets sessions in the order in which they would have ended", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  let now = 1_000_000;
+  const options = { keep: 10, now: () => now };
+  await SqliteStore.open(path, options)[Symbol.asyncDispose]();
+  {
+    using db = new DatabaseSync(path);
+    // They would have ended in the seconds 2,001 to 52,000.
+    db.exec(`
+      WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 50000)
+      INSERT INTO revoked SELECT 'session ' || n, 2000 + n FROM n ORDER BY n DESC
+    `);
+  }
+  {
+    await using store = SqliteStore.open(path, options);
+    const isRevoked = (n: number) => store.revoked.has(`session ${n}`);
+    assertEquals([1, 50_000].map(isRevoked), [true, true]);
+    for (let n = 1; n <= 10; n++) await store.revoked.add(`new ${n}`, 90_000);
+    // As many as there may be.
+    assertEquals([1, 9, 21, 50_000].map(isRevoked), [false, false, true, true]);
+    assertEquals(store.revoked.has("new 1"), true);
+    now = 2_100_000;
+    for (let n = 11; n <= 60; n++) await store.revoked.add(`new ${n}`, 90_000);
+    assertEquals([100, 101].map(isRevoked), [false, true]);
+  }
+  assertEquals(query(path, "SELECT count(*) AS it FROM revoked WHERE until <= 2100"), 0);
+  assertEquals(query(path, "SELECT count(*) <= 50000 AS it FROM revoked"), 1);
+});
+
 Deno.test("SqliteLog.remove() does a bounded part in one turn", async () => {
   await using log = await open(":memory:", { keep: 1000 });
   for (const [length, count, max] of [[4000, 50, 17], [1, 500, 100]]) {

@@ -5,11 +5,20 @@ import { LogUnavailableError, type RevokedSessions } from "./message_log.ts";
 import type { SqliteDatabase } from "./sqlite_database.ts";
 import { toLogError } from "./sqlite_errors.ts";
 
+/**
+ * No more are remembered, so that signing in and out for days fills neither memory nor disk; of those that
+ * are too many, those go first that would have ended first.
+ */
+const MAX_SESSIONS = 50_000;
+
 const STATEMENTS = {
   all: "SELECT id, until FROM revoked WHERE until > ?",
   add:
     "INSERT INTO revoked (id, until) VALUES (?, ?) ON CONFLICT DO UPDATE SET until = excluded.until",
-  drop: "DELETE FROM revoked WHERE until <= ?",
+  // More than one comes at a time.
+  dropFirst: `DELETE FROM revoked WHERE id IN (
+                SELECT id FROM revoked WHERE until <= ? ORDER BY until LIMIT 2
+              ) RETURNING id`,
 };
 
 /** {@linkcode RevokedSessions} in SQLite: all that count are in memory as well. */
@@ -35,14 +44,16 @@ export class SqliteRevokedSessions implements RevokedSessions {
   // deno-lint-ignore require-await
   async add(id: string, untilS: number): Promise<void> {
     if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
-    const nowS = this.#now() / 1000;
     try {
       this.#statements.add.run(id, Math.ceil(untilS));
-      this.#statements.drop.run(Math.floor(nowS));
+      this.#until.set(id, untilS);
+      const isFull = this.#until.size > MAX_SESSIONS;
+      const endedS = isFull ? Number.MAX_SAFE_INTEGER : Math.floor(this.#now() / 1000);
+      for (const first of this.#statements.dropFirst.all(endedS)) {
+        this.#until.delete(first.id as string);
+      }
     } catch (error) {
       throw toLogError(error);
     }
-    this.#until.set(id, untilS);
-    for (const [other, until] of this.#until) if (until <= nowS) this.#until.delete(other);
   }
 }

@@ -81,6 +81,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX cleared_mark ON cleared (room, mark, seq) WHERE address IS NOT NULL;
   ALTER TABLE log ADD COLUMN erasure_due INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX revoked_until ON revoked (until);
   `,
 ];
 
