@@ -3,6 +3,11 @@
  * (`secure_delete`), but when it arranges the rows of a page anew it leaves copies of some in the gap
  * between the cell pointers and the cells (File Format, section 1.6), and deletes only the rows. Nothing but
  * VACUUM would rid a file of those copies, which Deno does not allow and which takes seconds for a large one.
+ *
+ * To write into the file is safe since nobody else has it open (`locking_mode = EXCLUSIVE`); since all that
+ * SQLite has in memory or in the WAL comes into the file first and is forgotten, in the same turn of the event
+ * loop; and since it neither reads a gap nor has checksums of pages. A page that does not look like one with
+ * cells, all of them after the gap, is left as it is.
  */
 
 import type { DatabaseSync } from "node:sqlite";
@@ -13,6 +18,8 @@ const SLICE_BYTES = 256 * 1024;
 const FILE_HEADER_BYTES = 100;
 /** The kinds of b-tree pages, and the length of their headers. */
 const HEADER_BYTES = new Map([[2, 12], [5, 12], [10, 8], [13, 8]]);
+/** The page from this offset on is for locks, and no other page. */
+const LOCK_BYTE_OFFSET = 2 ** 30;
 /** The first byte of other pages is part of a page's number, and 0 up to this one. */
 const MAX_PAGES = 2 ** 24;
 
@@ -76,7 +83,7 @@ export class SqliteGaps implements Disposable {
     const gaps: Gap[] = [];
     for (let at = 0; at + this.#pageSize <= length; at += this.#pageSize) {
       const number = (start + at) / this.#pageSize + 1;
-      if ((number - 2) % this.#mapInterval === 0) continue;
+      if ((number - 2) % this.#mapInterval === 0 || start + at === LOCK_BYTE_OFFSET) continue;
       const gap = gapOf(bytes.subarray(at, at + this.#pageSize), number);
       if (gap) gaps.push([start + at + gap[0], start + at + gap[1]]);
     }
