@@ -513,6 +513,7 @@ export function testBehaviours({ name, manyTabs, lacks, start }: Engine): void {
     await using ben = await visit(chat.url, { storage: "blocked" });
     for (const each of [ann, ben]) await each.connection("Live");
     await ann.send("mine");
+    await ben.see("mine");
     const { id } = await post(chat.url, "an insult");
     await post(chat.url, "a word");
     for (const each of [ann, ben]) await each.see("a word");
