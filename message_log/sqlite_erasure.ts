@@ -64,15 +64,15 @@ export class SqliteErasure implements Disposable {
     const steps = this.#gaps?.wipe();
     try {
       while (!this.#isClosed) {
-        if (steps?.next().done ?? true) break;
-        await new Promise((resolve) => setImmediate(resolve));
+        if ((await steps?.next())?.done ?? true) break;
       }
       if (this.#isClosed) throw new UnfinishedRemovalError("The message log is closed");
       if (removals !== this.#removals) return;
       this.#setDue.run(0);
       this.#isDue = false;
     } catch (error) {
-      if (!isDiskError(error)) throw error;
+      // The file is closed while it is read.
+      if (!isDiskError(error) && !this.#isClosed) throw error;
       throw new UnfinishedRemovalError("The message log's file can't be overwritten", {
         cause: error,
       });

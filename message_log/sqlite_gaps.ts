@@ -45,18 +45,19 @@ export class SqliteGaps implements Disposable {
 
   /**
    * Overwrites them with zeros. It goes from the end of the file to its beginning, as pages do that
-   * SQLite moves to shrink the file. Each step is to be done in a turn of its own.
+   * SQLite moves to shrink the file. A step is short, and the network has its turn before each: Deno reads
+   * elsewhere what is read with await. (It does one setImmediate after the other before it looks there.)
    */
-  *wipe(): Generator<void> {
+  async *wipe(): AsyncGenerator<void> {
     this.#flush();
     // To ask for its size takes a permission that the program has given up.
     const size = Math.min(this.#file.seekSync(0, Deno.SeekMode.End), MAX_PAGES * this.#pageSize);
     for (let end = size; end > 0; end -= SLICE_BYTES) {
       const start = Math.max(end - SLICE_BYTES, 0);
-      if (this.#find(start, end).length > 0) {
+      if (this.#find(start, await this.#read(start, end)).length > 0) {
         // Nothing that SQLite has in memory may be written over it later.
         this.#flush();
-        for (const [from, to] of this.#find(start, end)) {
+        for (const [from, to] of this.#find(start, this.#readSync(start, end))) {
           this.#file.seekSync(from, Deno.SeekMode.Start);
           this.#file.writeSync(new Uint8Array(to - from));
         }
@@ -75,13 +76,34 @@ export class SqliteGaps implements Disposable {
     this.#db.exec("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA shrink_memory;");
   }
 
-  /** The gaps with something in them, of the pages in a part of the file. */
-  #find(start: number, end: number): Gap[] {
+  /** A part of the file; shorter only at its end. */
+  async #read(start: number, end: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(end - start);
+    await this.#file.seek(start, Deno.SeekMode.Start);
+    let length = 0;
+    for (let count; length < bytes.length; length += count) {
+      count = await this.#file.read(bytes.subarray(length)) ?? 0;
+      if (count === 0) break;
+    }
+    return bytes.subarray(0, length);
+  }
+
+  /** The same, in this turn of the event loop. */
+  #readSync(start: number, end: number): Uint8Array {
     const bytes = new Uint8Array(end - start);
     this.#file.seekSync(start, Deno.SeekMode.Start);
-    const length = readWhole(this.#file, bytes);
+    let length = 0;
+    for (let count; length < bytes.length; length += count) {
+      count = this.#file.readSync(bytes.subarray(length)) ?? 0;
+      if (count === 0) break;
+    }
+    return bytes.subarray(0, length);
+  }
+
+  /** The gaps with something in them, of the pages in a part of the file. */
+  #find(start: number, bytes: Uint8Array): Gap[] {
     const gaps: Gap[] = [];
-    for (let at = 0; at + this.#pageSize <= length; at += this.#pageSize) {
+    for (let at = 0; at + this.#pageSize <= bytes.length; at += this.#pageSize) {
       const number = (start + at) / this.#pageSize + 1;
       if ((number - 2) % this.#mapInterval === 0 || start + at === LOCK_BYTE_OFFSET) continue;
       const gap = gapOf(bytes.subarray(at, at + this.#pageSize), number);
@@ -105,15 +127,4 @@ function gapOf(page: Uint8Array, number: number): Gap | undefined {
     if (numberAt(at) < end || numberAt(at) >= page.length) return undefined;
   }
   for (let at = start; at < end; at++) if (page[at] !== 0) return [start, end];
-}
-
-/** Fills some bytes from a file; returns how many, fewer only at its end. */
-function readWhole(file: Deno.FsFile, bytes: Uint8Array): number {
-  let length = 0;
-  while (length < bytes.length) {
-    const count = file.readSync(bytes.subarray(length)) ?? 0;
-    if (count === 0) break;
-    length += count;
-  }
-  return length;
 }

@@ -122,10 +122,12 @@ export class SqliteLog implements MessageLog, Participant {
           );
           count += step.count;
           from = step.end;
+          await pause();
         }
       }
       while (count > 0 && this.#span.first < this.#span.oldest) {
         await this.#enqueue(0, ({ span }) => retention.trim(span));
+        await pause();
       }
     } catch (error) {
       if (count === 0 || !(error instanceof LogUnavailableError)) throw error;
@@ -154,7 +156,7 @@ export class SqliteLog implements MessageLog, Participant {
       } catch (error) {
         throw toLogError(error);
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      await pause();
     }
   }
 
@@ -355,4 +357,9 @@ function isSameText({ json }: LogEntry, post: Post): boolean {
     if (!(error instanceof SyntaxError)) throw error;
     return false;
   }
+}
+
+/** Lets others have their turn. Deno does one setImmediate after the other before it looks at the network. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
