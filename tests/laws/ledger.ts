@@ -171,8 +171,10 @@ export class Ledger {
     }
   }
 
+  /** Rows are missing from the file when it is opened again: they count as messages, whatever they were. */
   erase(from: number, to: number): void {
     for (let seq = from; seq <= to; seq++) this.#erased.add(seq);
+    this.#giveUp();
   }
 
   /** An older copy of the file was put back: what came after it is lost. */
