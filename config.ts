@@ -143,7 +143,7 @@ const SETTINGS = {
     default: undefined as Password | undefined,
     takes: PASSWORD_FORM,
     isSecret: true,
-    about: "asked of everybody; without a value one is made",
+    about: "asked of everybody, at least 8 characters; without a value one is made",
     parse: toPassword,
   },
   moderatorPassword: {

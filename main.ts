@@ -70,7 +70,7 @@ export type Handler = (
 export async function createHandler(
   { rooms, store, config, guard, terminal, hosts }: HandlerOptions,
 ): Promise<Handler> {
-  const { title } = config;
+  const { title, allowOrigin } = config;
   const visitors = new Visitors(store.secret);
   const sessions = new Sessions({
     password: config.password?.text,
@@ -78,7 +78,7 @@ export async function createHandler(
     secret: store.secret,
     revoked: store.revoked,
   });
-  const signIn = new SignIn({ sessions, visitors, guard, title });
+  const signIn = new SignIn({ sessions, visitors, guard, title, allowOrigin });
   const inRooms = routesInRooms({
     rooms,
     guard,
@@ -110,7 +110,7 @@ export async function createHandler(
 
   const respond = async (request: Request, peer: string, address: string) => {
     const visit = toVisit(request, { address, isSecure: guard.isSecure(request, peer) });
-    guard.checkHost(request, peer);
+    guard.checkHost(request, peer, address);
     // A browser asks without it what another site's page may do.
     if (OPEN_PATHS.includes(visit.url.pathname) || request.method === "OPTIONS") {
       return await dispatch(visit, routes, inRooms);
@@ -127,7 +127,7 @@ export async function createHandler(
     const response = await respond(request, peer, address)
       .catch((error) => toResponse(error, terminal, request));
     setSecurityHeaders(response.headers, request);
-    setCorsHeaders(response.headers, request, config.allowOrigin);
+    setCorsHeaders(response.headers, request, allowOrigin);
     if (config.verbose) {
       terminal.print(requestLine(request, response, performance.now() - start, address));
     }

@@ -193,6 +193,9 @@ export async function greeting(
     const code = renderUnicodeCompact(addressOf(hosts[0]), { border: 2 });
     lines.push(...code.split("\n").map((row) => bgBlack(brightWhite(row))));
   }
+  if (!password && !isLoopback(hostname)) {
+    lines.push(dim("Whoever reaches it reads and writes; --password asks them for one."));
+  }
   if (password?.isNew) lines.push(`Password: ${bold(password.text)}`);
   if (moderatorPassword?.isNew) {
     const where = addressOf(isElsewhere ? hostname : "localhost");

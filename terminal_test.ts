@@ -160,6 +160,7 @@ Deno.test("greeting() says where to go, who can, and where messages are", async 
   ]);
   assertEquals(await greet("--hostname", "fe80::1", "--message-log", "memory:"), [
     "The chat is at http://[fe80::1]:4567",
+    "Whoever reaches it reads and writes; --password asks them for one.",
     "Messages are kept in memory and end with the server. Ctrl+C stops it.",
   ]);
 });
@@ -172,7 +173,7 @@ Deno.test("greeting() gives the addresses on the network where everybody may com
   ];
   using _interfaces = replaced(Deno, "networkInterfaces", () => addresses);
   for (const hostname of ["0.0.0.0", "::"]) {
-    assertEquals((await greet("--hostname", hostname)).slice(0, -1), [
+    assertEquals((await greet("--hostname", hostname)).slice(0, -2), [
       "The chat is at http://localhost:4567",
       "On your network: http://192.0.2.7:4567",
     ]);
@@ -195,7 +196,7 @@ Deno.test("greeting() leads to HTTPS, and to the names of the certificate first"
     "networkInterfaces",
     () => [{ family: "IPv4", address: "192.0.2.7" }],
   );
-  const flags = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--hostname"];
+  const flags = ["--tls-cert=cert.pem", "--tls-key=key.pem", "--password=12345678", "--hostname"];
   const greetBy = async (hostname: string) => {
     const config = parseConfig([...flags, hostname], () => undefined);
     const hosts = outerHosts(hostname, ["localhost", "chat.example"]);
@@ -214,7 +215,7 @@ Deno.test("greeting() does without addresses that the system does not tell", asy
   using _interfaces = replaced(Deno, "networkInterfaces", () => {
     throw new Deno.errors.NotSupported("Address family not supported by protocol (os error 97)");
   });
-  assertEquals((await greet("--hostname", "0.0.0.0")).slice(0, -1), [
+  assertEquals((await greet("--hostname", "0.0.0.0")).slice(0, -2), [
     "The chat is at http://localhost:4567",
   ]);
 });
@@ -222,7 +223,7 @@ Deno.test("greeting() does without addresses that the system does not tell", asy
 Deno.test("greeting() has the address as a QR code for a person at a terminal", async () => {
   using _terminal = replaced(Deno.stdout, "isTerminal", () => true);
   const lines = await greet("--hostname", "192.0.2.7");
-  const code = lines.slice(1, -1);
+  const code = lines.slice(1, -2);
   assert(code.length > 10 && code.every((line) => /^[ ▀▄█]+$/.test(line)), code.join("\n"));
   assertEquals((await greet()).length, 3);
 });

@@ -23,6 +23,8 @@ export interface SignInOptions {
   readonly guard: Pick<Guard, "tryPassword" | "enterSignIn" | "enterSession">;
   /** What the page is called. */
   readonly title: string;
+  /** Sites whose pages may read and post with the password. */
+  readonly allowOrigin: readonly string[];
 }
 
 /** The way in for those who know a password. */
@@ -31,12 +33,14 @@ export class SignIn {
   readonly #visitors: SignInOptions["visitors"];
   readonly #guard: SignInOptions["guard"];
   readonly #title: string;
+  readonly #allowOrigin: readonly string[];
 
-  constructor({ sessions, visitors, guard, title }: SignInOptions) {
+  constructor({ sessions, visitors, guard, title, allowOrigin }: SignInOptions) {
     this.#sessions = sessions;
     this.#visitors = visitors;
     this.#guard = guard;
     this.#title = title;
+    this.#allowOrigin = allowOrigin;
   }
 
   /**
@@ -59,10 +63,11 @@ export class SignIn {
   /**
    * Answers somebody who has shown no password: people with the page to sign in at.
    *
-   * @throws {HttpError} 401 to all others.
+   * @throws {HttpError} 403 to other sites' pages, whose cookie does not count, 401 to all others.
    */
   refuse(visit: Visit): Response {
     const { request, url } = visit;
+    checkOrigin(request, this.#allowOrigin);
     if (isNavigation(request)) {
       // A cookie that is ours alone does not come with a link on another site's page; it comes from ours.
       const isFromElsewhere = request.method === "GET" &&

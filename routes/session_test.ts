@@ -243,7 +243,13 @@ Deno.test("sign-ins that are held back keep no place from others", async () => {
     secret: store.secret,
     revoked: store.revoked,
   });
-  const signIn = new SignIn({ sessions, guard, title: "", visitors: { forget: () => "" } });
+  const signIn = new SignIn({
+    sessions,
+    guard,
+    title: "",
+    allowOrigin: [],
+    visitors: { forget: () => "" },
+  });
   const attempt = async () => {
     const body = form({ password: "wrong" });
     const request = new Request("http://localhost/session", { method: "POST", body });
@@ -306,6 +312,12 @@ Deno.test("the cookie serves the chat's own page alone, whatever sites are allow
     chat.ask("/moderation", { method: "POST", body: form({ action: "close" }), headers });
   for (const headers of others) await assertProblem(await close(headers), 403);
   assertEquals(await statusOf(close(own)), 200);
+  // Behind a proxy that replaces Host the page is told what is wrong, rather than that it has no password.
+  await using closed = await openRoom(...FLAGS);
+  const member = await cookieFor(closed, PASSWORD);
+  const headers = { cookie: member, host: "localhost:4567", origin: "http://chat.test" };
+  const detail = await assertProblem(await closed.post(form({ message: "hi" }), headers), 403);
+  assertStringIncludes(detail, "a proxy has replaced Host");
 });
 
 Deno.test("behind a trusted proxy that speaks HTTPS the cookies are for HTTPS alone", async () => {

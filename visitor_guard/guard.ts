@@ -124,12 +124,13 @@ export class Guard implements Disposable {
    *
    * @throws {HttpError} 421 for one that is not ours.
    */
-  checkHost(request: Request, peer: string): void {
+  checkHost(request: Request, peer: string, address: string): void {
     const hosts = [hostOf(request)];
     const forwarded = request.headers.get("x-forwarded-host");
     if (forwarded !== null && this.#isTrusted(peer)) hosts.push(lastOf(forwarded));
     for (const host of hosts) {
       if (this.#hosts.has(host)) continue;
+      this.#refusals.add(address, "--allow-host");
       throw new HttpError(
         STATUS_CODE.MisdirectedRequest,
         `This server does not go by the name "${
