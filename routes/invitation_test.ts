@@ -56,7 +56,7 @@ Deno.test("GET /invite.svg leads to the page that asks, as others reach it", asy
 
 Deno.test("GET /invite.svg says how to let others in where nobody else can come", async () => {
   for (const hosts of [[], ["fe80::1%eth0"]]) {
-    await using chat = await openChat([], hosts);
+    await using chat = await openChat([], { hosts });
     for (const host of ["localhost", "chat.localhost", "127.0.0.1", "0.0.0.0", "[::1]"]) {
       const response = await chat.handler(new Request(`http://${host}:4567/invite.svg`));
       assertStringIncludes(await assertProblem(response, 404), "--hostname");

@@ -15,11 +15,26 @@ export const ORIGIN = "http://localhost:4567";
 
 /** A chat of its own for a test, with the flags given; without limits unless they set some. */
 export async function openRoom(...flags: string[]) {
-  return await openChat(flags, ["192.168.1.20"]);
+  return await openChat(flags);
 }
 
-/** A chat of its own for a test, which others reach at those hosts. */
-export async function openChat(flags: string[], hosts: readonly string[]) {
+/** What a test of a chat may have otherwise. */
+interface ChatOptions {
+  /** By which others reach it. */
+  readonly hosts?: readonly string[];
+  /**
+   * The clock of the limits. It stands still: what is let in does not depend on how fast the machine is.
+   *
+   * @default {() => 0}
+   */
+  readonly now?: () => number;
+}
+
+/** A chat of its own for a test. */
+export async function openChat(
+  flags: string[],
+  { hosts = ["192.168.1.20"], now = () => 0 }: ChatOptions = {},
+) {
   const config = parseConfig([...NO_LIMITS, ...flags], () => undefined);
   const store = await openMessageStore("memory:", config);
   const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000 });
@@ -28,8 +43,7 @@ export async function openChat(flags: string[], hosts: readonly string[]) {
   const guard = new Guard({
     config,
     holdMs: 0,
-    // It stands still: what is let in does not depend on how fast the machine is.
-    now: () => 0,
+    now,
     warn: (line) => terminal.refused(line),
   });
   const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { Random } from "../chaos/random.ts";
-import { form, openRoom } from "../open_room.ts";
+import { form, openChat } from "../open_room.ts";
 import { FakeClock } from "./fake_clock.ts";
 import type { AttackOptions } from "./options.ts";
 import { type Attack, short } from "./outcome.ts";
@@ -93,7 +93,7 @@ function turns(periodMs: number, endMs: number): number[] {
 
 /** Calls the handler, at the times that the limits' own clock shows; returns how many were refused. */
 async function playByClock({ times, message }: Scenario): Promise<number> {
-  await using room = await openRoom("--rate-limit", "240");
+  await using room = await openChat(["--rate-limit", "240"], { now: () => performance.now() });
   using clock = new FakeClock();
   const start = clock.now;
   let refused = 0;

@@ -1,6 +1,6 @@
 /** An attack by addresses that nobody has heard of, in the end more of them than are remembered. */
 
-import { form, openRoom } from "../open_room.ts";
+import { form, openChat } from "../open_room.ts";
 import { statuses } from "./floods.ts";
 import { FakeClock } from "./fake_clock.ts";
 import { type Attack, short } from "./outcome.ts";
@@ -18,7 +18,14 @@ export const NEWCOMERS: readonly Attack[] = [{
   asked: `memory at most ${MAX_GROWTH_MB} MB more`,
   play: async (options) => {
     const addresses = ADDRESSES[options.short ? "short" : "full"];
-    await using room = await openRoom("--rate-limit", "240", "--trust-proxy", PROXY, "--keep", "1");
+    await using room = await openChat([
+      "--rate-limit",
+      "240",
+      "--trust-proxy",
+      PROXY,
+      "--keep",
+      "1",
+    ], { now: () => performance.now() });
     using clock = new FakeClock();
     const counts: Record<string, number> = {};
     const post = async (n: number) => {
