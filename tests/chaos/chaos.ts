@@ -16,6 +16,7 @@ import { newFolder } from "../folder.ts";
 import { HalfPost } from "../half_post.ts";
 import type { Begin, Pace } from "./habits.ts";
 import { readHistories } from "./history_reader.ts";
+import { MODERATOR_PASSWORD, Removals } from "./removals.ts";
 import type { Room } from "./room.ts";
 import { type Happening, Run, type RunOptions } from "./run.ts";
 import { Server } from "./server.ts";
@@ -95,6 +96,50 @@ for (const scenario of SCENARIOS) {
     assertEquals(report(run), []);
   });
 }
+
+Deno.test("what was removed comes back nowhere, though the server is killed while it removes", async () => {
+  console.log(`chaos: --seed ${options.seed}`);
+  const run = new Run({
+    name: "removals",
+    seed: options.seed,
+    port: freePort(),
+    keep: EVERYTHING,
+    remembersKeys: true,
+  });
+  await using folder = await newFolder();
+  const flag = `--moderator-password=${MODERATOR_PASSWORD}`;
+  await using server = await Server.start(run.port, run.keep, folder.path, flag);
+  const removals = new Removals(run);
+  const timer = setTimeout(() => {
+    run.problem("timed out", "");
+    run.giveUp();
+  }, TIMEOUT_MS);
+  try {
+    await removals.write(200);
+    const actors = [
+      ...Array.from({ length: 3 }, () => removals.moderate()),
+      ...Array.from({ length: 4 }, (_, n) => removals.read(`reader${n}`)),
+    ];
+    Promise.all(actors).catch(() => run.giveUp());
+    for (let n = 0; n < options.stops; n++) {
+      const random = run.random(`stop ${n}`);
+      await run.after(random.int(1, 15), "response");
+      await delay(random.int(0, 10));
+      await server.stop(n % 3 === 2 ? "SIGTERM" : "SIGKILL");
+      await server.restart();
+    }
+    run.finish();
+    await Promise.all(actors);
+    await server.stop("SIGKILL");
+    await server.restart();
+    await removals.judge(server);
+  } finally {
+    clearTimeout(timer);
+    run.giveUp();
+  }
+  console.log(`chaos: ${options.stops} stops, ${removals.count} messages removed`);
+  assertEquals(report(run), []);
+});
 
 /** What a reader saw of the room that it was in. */
 interface Seen {

@@ -22,9 +22,14 @@ export class Server implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async start(port: number, keep: number, folder: string): Promise<Server> {
+  static async start(
+    port: number,
+    keep: number,
+    folder: string,
+    ...others: readonly string[]
+  ): Promise<Server> {
     const file = `${folder}/chat.db`;
-    const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=sqlite:${file}`];
+    const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=sqlite:${file}`, ...others];
     return new Server(flags, file, await ChatProcess.start([...flags], { module: MODULE }));
   }
 
@@ -44,6 +49,16 @@ export class Server implements AsyncDisposable {
   /** Whether all of the log is in the file itself, as it is once the log was closed. */
   async isLogClosed(): Promise<boolean> {
     return !await exists(`${this.#file}-wal`);
+  }
+
+  /** All bytes of the file and of what SQLite keeps next to it, a character each. */
+  async readFiles(): Promise<string> {
+    let text = "";
+    for (const suffix of SUFFIXES) {
+      if (!await exists(this.#file + suffix)) continue;
+      text += new TextDecoder("latin1").decode(await Deno.readFile(this.#file + suffix));
+    }
+    return text;
   }
 
   /** Copies the file of the stopped server. */
