@@ -81,9 +81,10 @@ export class SqliteGaps implements Disposable {
     const bytes = new Uint8Array(end - start);
     await this.#file.seek(start, Deno.SeekMode.Start);
     let length = 0;
-    for (let count; length < bytes.length; length += count) {
-      count = await this.#file.read(bytes.subarray(length)) ?? 0;
+    while (length < bytes.length) {
+      const count = await this.#file.read(bytes.subarray(length)) ?? 0;
       if (count === 0) break;
+      length += count;
     }
     return bytes.subarray(0, length);
   }
@@ -93,9 +94,10 @@ export class SqliteGaps implements Disposable {
     const bytes = new Uint8Array(end - start);
     this.#file.seekSync(start, Deno.SeekMode.Start);
     let length = 0;
-    for (let count; length < bytes.length; length += count) {
-      count = this.#file.readSync(bytes.subarray(length)) ?? 0;
+    while (length < bytes.length) {
+      const count = this.#file.readSync(bytes.subarray(length)) ?? 0;
       if (count === 0) break;
+      length += count;
     }
     return bytes.subarray(0, length);
   }
