@@ -7,6 +7,7 @@ import { Guard } from "../visitor_guard/guard.ts";
 import { Sessions } from "../visitor_guard/session.ts";
 import { SignIn } from "./session.ts";
 import { toVisit } from "./visit.ts";
+import { basic } from "../tests/chat_client.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { assertProblem, form, openRoom } from "../tests/open_room.ts";
 
@@ -39,10 +40,6 @@ async function statusOf(response: Response | Promise<Response>): Promise<number>
   const { status, body } = await response;
   await body?.cancel();
   return status;
-}
-
-function basic(password: string): Record<string, string> {
-  return { authorization: `Basic ${new TextEncoder().encode(`:${password}`).toBase64()}` };
 }
 
 Deno.test("with a password everything is kept from those who do not know it", async () => {

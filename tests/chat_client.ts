@@ -28,3 +28,8 @@ export async function readHistory(url: string): Promise<ChatMessage[]> {
 export async function readTexts(url: string): Promise<string[]> {
   return (await readHistory(url)).map(({ message }) => message);
 }
+
+/** The header that shows a password (RFC 7617), as curl -u does. */
+export function basic(password: string): { authorization: string } {
+  return { authorization: `Basic ${btoa(`:${password}`)}` };
+}

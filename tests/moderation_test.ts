@@ -1,10 +1,11 @@
 /** Moderating, as a program does it: from the requests to what others read. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { basic } from "./chat_client.ts";
 import { assertProblem, form, openRoom } from "./open_room.ts";
 
 const FLAGS = ["--moderator-password", "battery staple"];
-const MODERATOR = { authorization: `Basic ${btoa(":battery staple")}` };
+const MODERATOR = basic("battery staple");
 
 type Chat = Awaited<ReturnType<typeof openRoom>>;
 

@@ -1,6 +1,7 @@
 /** The program as a user starts it, and what it prints. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { basic } from "./chat_client.ts";
 import { ChatProcess, COMMAND, runToEnd } from "./chat_process.ts";
 import { newFolder } from "./folder.ts";
 import { evaluate, INSPECT_FLAGS } from "./inspector.ts";
@@ -175,7 +176,7 @@ Deno.test("what a moderator removes is in no file any more", { ignore }, async (
   const env = { CHAT_MODERATOR_PASSWORD: "battery staple" };
   await using chat = await ChatProcess.start(flags, { env });
   const send = async (path: string, fields: Record<string, string>) => {
-    const headers = { authorization: `Basic ${btoa(":battery staple")}` };
+    const headers = basic("battery staple");
     const body = new URLSearchParams(fields);
     const response = await fetch(`http://127.0.0.1:${chat.port}${path}`, {
       method: "POST",

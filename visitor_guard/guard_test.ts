@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertProblem, form, openRoom } from "../tests/open_room.ts";
+import { basic } from "../tests/chat_client.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { parseConfig } from "../config.ts";
 import { Guard } from "./guard.ts";
@@ -226,10 +227,6 @@ Deno.test("a page of another name that has our address neither reads nor posts",
   await assertProblem(await chat.ask("/chat", { headers }), 421);
   await assertProblem(await chat.post(form({ message: "hi" }), headers), 421);
 });
-
-function basic(password: string): Record<string, string> {
-  return { authorization: `Basic ${new TextEncoder().encode(`:${password}`).toBase64()}` };
-}
 
 function nextTask<Value>(value: Value): Promise<Value> {
   return new Promise((resolve) => setTimeout(() => resolve(value), 0));

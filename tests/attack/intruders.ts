@@ -1,5 +1,6 @@
 /** Attacks by those who pass themselves off as somebody, or as somewhere, else. */
 
+import { basic } from "../chat_client.ts";
 import { sendRaw } from "../raw_stream.ts";
 import { ATTACKER, flood, statuses } from "./floods.ts";
 import type { Attack, Outcome } from "./outcome.ts";
@@ -57,7 +58,7 @@ export const INTRUDERS: readonly Attack[] = [
 async function tryPasswords(target: Target, seconds: number): Promise<Outcome> {
   const request = requests.WRONG_PASSWORD;
   const counts = await flood(target, { connections: 50, addresses: [ATTACKER], request, seconds });
-  const headers = { authorization: `Basic ${btoa(`:${PASSWORD}`)}`, accept: "application/json" };
+  const headers = { ...basic(PASSWORD), accept: "application/json" };
   const right = await fetch(`${target.url}/chat`, { headers });
   await right.body?.cancel();
   const { 401: wrong, 429: tooMany, ...others } = counts;

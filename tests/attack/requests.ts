@@ -1,5 +1,7 @@
 /** Requests that were made to cost more than they should, as they go over the wire. */
 
+import { basic } from "../chat_client.ts";
+
 const HOST = "127.0.0.1";
 /** As much as a body may have. */
 const BODY_BYTES = 64 * 1024;
@@ -54,7 +56,7 @@ export const STRANGE_HOST: string = formPost("message=hi", {
 
 /** A try to get in with a password that is wrong. */
 export const WRONG_PASSWORD: string = formPost("message=hi", {
-  authorization: `Basic ${btoa(":wrong-password")}`,
+  ...basic("wrong-password"),
 });
 
 /** Reads a response as far as its status; `closed` if there is none. */

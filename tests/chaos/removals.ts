@@ -4,14 +4,14 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { readTexts } from "../chat_client.ts";
+import { basic, readTexts } from "../chat_client.ts";
 import { isBroken, type Run } from "./run.ts";
 import type { Server } from "./server.ts";
 
 /** The password that the server is to be started with. */
 export const MODERATOR_PASSWORD = "battery staple";
 
-const HEADERS = { authorization: `Basic ${btoa(`:${MODERATOR_PASSWORD}`)}` };
+const HEADERS = basic(MODERATOR_PASSWORD);
 /** How many messages are sent with each removal. */
 const POSTS = 5;
 /** At once. */

@@ -2,6 +2,7 @@
 
 import type { Browser, BrowserContextOptions } from "playwright-core";
 import type { ChatMessage } from "../../chat_message.ts";
+import { basic } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { Visitor } from "./browser.ts";
 
@@ -34,7 +35,7 @@ export async function moderate(
 ): Promise<void> {
   const response = await fetch(`${url}/moderation`, {
     method: "POST",
-    headers: { authorization: `Basic ${btoa(`:${MODERATOR_PASSWORD}`)}` },
+    headers: basic(MODERATOR_PASSWORD),
     body: new URLSearchParams(fields),
   });
   const text = await response.text();
