@@ -3,6 +3,7 @@
 import type { StatementSync } from "node:sqlite";
 import { NO_ROOM } from "./sqlite_pages.ts";
 import type { SqliteDatabase } from "./sqlite_database.ts";
+import { isSqliteError } from "./sqlite_errors.ts";
 import { parseState, stateJson, withoutEnded } from "./sqlite_state.ts";
 
 /** For this many milliseconds it is known which numbers their ids have. */
@@ -12,6 +13,8 @@ const MAIN = "";
 
 const STATEMENTS = {
   born: "SELECT born FROM log",
+  started: "SELECT started FROM log",
+  start: "UPDATE log SET started = ?",
   find: "SELECT id, name, born, last, ms, state, oldest FROM rooms WHERE name = ?",
   all: "SELECT id, name, ms FROM rooms",
   entries: `SELECT name, state,
@@ -78,7 +81,7 @@ export interface SqliteRoomsOptions {
 
 /** The table of rooms. */
 export class SqliteRooms {
-  /** What the clock showed when this run of the program began. */
+  /** When this run of the program began: what the clock showed, or an earlier run's if it was later. */
   readonly runBegan: number;
   /** The ids of rooms for which that is noted. */
   readonly runs = new Set<number>();
@@ -89,8 +92,14 @@ export class SqliteRooms {
 
   constructor(options: SqliteRoomsOptions) {
     this.#options = options;
-    this.runBegan = options.now();
     this.#statements = options.database.prepare(STATEMENTS);
+    this.runBegan = Math.max(options.now(), this.#statements.started.get()!.started as number);
+    try {
+      this.#statements.start.run(this.runBegan);
+    } catch (error) {
+      // A full disk, most likely. What is there can be read.
+      if (!isSqliteError(error)) throw error;
+    }
   }
 
   /** A room, or where one begins that is not in the database. */

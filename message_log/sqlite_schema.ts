@@ -62,7 +62,7 @@ const MIGRATIONS: readonly string[] = [
   `,
   // Moderation. The index has what it is asked for, so that no message is read for it. What is before
   // oldest had been given up when something was removed last, whose text may be left in the file while
-  // erasure_due is 1.
+  // erasure_due is 1. The latest time at which a run began, by its clock, is started.
   `
   ALTER TABLE messages ADD COLUMN address TEXT;
   ALTER TABLE messages ADD COLUMN removal TEXT;
@@ -80,6 +80,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE UNIQUE INDEX cleared_key ON cleared (room, key) WHERE key IS NOT NULL;
   CREATE INDEX cleared_mark ON cleared (room, mark, seq) WHERE address IS NOT NULL;
   ALTER TABLE log ADD COLUMN erasure_due INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE log ADD COLUMN started INTEGER NOT NULL DEFAULT 0;
   CREATE TABLE revoked (id TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX revoked_until ON revoked (until);
   `,

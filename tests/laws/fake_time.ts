@@ -5,7 +5,10 @@ import { mock } from "node:test";
 /** Time passes in steps of this many milliseconds. */
 const STEP_MS = 250;
 
-/** Fakes the global timers for as long as it is not disposed of; `setImmediate` stays real. */
+/**
+ * Fakes the global timers for as long as it is not disposed of; `setImmediate` stays real, and so does a
+ * pause of no time at all.
+ */
 export class FakeTime implements Disposable {
   readonly #running = new Set<unknown>();
   /** Milliseconds since the beginning; never steps back. */
@@ -20,6 +23,7 @@ export class FakeTime implements Disposable {
     // Around those of `mock`, which puts the real ones back.
     Object.assign(globalThis, {
       setTimeout: (callback: () => void, ms: number) => {
+        if (ms === 0) return setImmediate(callback);
         const timer: unknown = setTimeout(() => {
           running.delete(timer);
           callback();

@@ -69,6 +69,8 @@ class Chat implements AsyncDisposable {
   readonly #time: FakeTime;
   readonly #folder: string | undefined;
   readonly #ledgers = new Map<string, Ledger>();
+  /** The removals that are under way, each with its server. */
+  readonly #removing = new Map<Promise<void>, Server>();
   readonly #streams = new Set<StreamClient>();
   readonly #histories = new Set<HistoryClient>();
   #store: SqliteStore;
@@ -118,8 +120,11 @@ class Chat implements AsyncDisposable {
           message: `variant ${command.variant}`,
           key: `key ${command.key}`,
         });
-      case "remove":
-        return void this.#remove(command);
+      case "remove": {
+        const removing = this.#remove(command).finally(() => this.#removing.delete(removing));
+        this.#removing.set(removing, this.#server);
+        return;
+      }
       case "join":
         for (let n = 0; n < command.count; n++) {
           const { room, cursor, appetite } = command;
@@ -201,6 +206,8 @@ class Chat implements AsyncDisposable {
     const [first] = this.#streams;
     await this.#leave(first);
     for (const client of this.#streams) if (client.room !== ROOMS[0]) await this.#leave(client);
+    // A file takes longer to be overwritten than a few turns. Of a server that was killed nobody waits.
+    for (const [removing, server] of this.#removing) if (server === this.#server) await removing;
     await this.#tick(2 * IDLE_MS);
     assertEquals(this.#server.rooms.size, 1, "rooms that nobody uses close");
     assertEquals([...this.#server.store.used], [ROOMS[0]], "logs of rooms that have closed");
