@@ -78,7 +78,7 @@ export class Guard implements Disposable {
   /** By address, the try that is being checked. */
   readonly #trying = new Map<string, Promise<void>>();
   readonly #streams: Slots;
-  readonly #bodies = new Slots(IN_FLIGHT);
+  readonly #bodies: Slots;
   /** Open to all, so they take nothing from those who are signed in. */
   readonly #signInBodies = new Slots({ ...IN_FLIGHT, reserve: 0 });
   readonly #histories = new Slots(IN_FLIGHT);
@@ -99,6 +99,7 @@ export class Guard implements Disposable {
     this.#holdMs = holdMs;
     this.#now = now;
     this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
+    this.#bodies = new Slots(rateLimit === 0 ? { perKey: 0, total: 0 } : IN_FLIGHT);
     this.#tries = new RateLimit({ ...MAX_TRIES, now });
     this.#signIns = new RateLimit({ ...MAX_SIGN_INS, now });
     this.#streams = new Slots({ perKey: maxReadersPerAddress, total: maxReaders });

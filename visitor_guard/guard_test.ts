@@ -150,8 +150,13 @@ Deno.test("histories on their way are 64 for an address and 256 in all", async (
   for (const response of taken) await response.body?.cancel().catch(() => {});
 });
 
-Deno.test("bodies on their way are 64 for an address", async () => {
-  await using chat = await openRoom();
+Deno.test("bodies on their way are 64 for an address, unless posts have no limit", async () => {
+  using free = new Guard({
+    config: parseConfig(["--rate-limit", "0"], () => undefined),
+    warn() {},
+  });
+  for (let n = 0; n < 1000; n++) free.enterBody("10.0.0.1");
+  await using chat = await openRoom("--rate-limit", "240");
   const bodies = Array.from({ length: 65 }, () => new TransformStream<Uint8Array, Uint8Array>());
   const posts = bodies.map(({ readable: body }) =>
     chat.askFrom("10.0.0.1", "/chat", {
