@@ -132,7 +132,6 @@ export async function assertNoViolations(
 export async function assertModerationHasNoViolations(
   browser: Browser,
   options: BrowserContextOptions,
-  hasOwnColors = true,
 ): Promise<void> {
   await using chat = await startModerated();
   await using network = new FlakyNetwork(chat.port);
@@ -141,9 +140,7 @@ export async function assertModerationHasNoViolations(
     viewport: { width: 700, height: 600 },
   });
   const { page } = moran;
-  const exceptions = hasOwnColors ? [] : ["color-contrast"];
-  const check = async (state: string) =>
-    assertEquals(await violations(page, exceptions), [], state);
+  const check = async (state: string) => assertEquals(await violations(page, []), [], state);
   const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
   const openMenu = async () => {
     await page.locator(".act").last().focus();
