@@ -30,7 +30,6 @@ interface Setting<Value> {
 
 /** Shortest password, in Unicode code points. */
 const MIN_PASSWORD_LENGTH = 8;
-const PASSWORD_FORM = `text of ${MIN_PASSWORD_LENGTH} to 200 characters`;
 /** No letter or digit that could be taken for another one. */
 const PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
 
@@ -40,6 +39,21 @@ export interface Password {
   /** It was made by us, so that nobody knows it yet. */
   readonly isNew: boolean;
 }
+
+/** What the settings of a kind have in common. */
+const PASSWORD = {
+  placeholder: "[TEXT]",
+  default: undefined as Password | undefined,
+  takes: `text of ${MIN_PASSWORD_LENGTH} to 200 characters`,
+  isSecret: true,
+  parse: toPassword,
+};
+const PEM_FILE = {
+  placeholder: "FILE",
+  default: undefined as string | undefined,
+  takes: "the path of a PEM file",
+  parse: (text: string) => text || undefined,
+};
 
 /** The settings by their name in {@linkcode Config}; `allowOrigin` is `--allow-origin`. */
 const SETTINGS = {
@@ -139,35 +153,15 @@ const SETTINGS = {
     parse: hostNames,
   },
   password: {
-    placeholder: "[TEXT]",
-    default: undefined as Password | undefined,
-    takes: PASSWORD_FORM,
-    isSecret: true,
+    ...PASSWORD,
     about: "asked of everybody, at least 8 characters; without a value one is made",
-    parse: toPassword,
   },
   moderatorPassword: {
-    placeholder: "[TEXT]",
-    default: undefined as Password | undefined,
-    takes: PASSWORD_FORM,
-    isSecret: true,
+    ...PASSWORD,
     about: "makes a moderator of whoever knows it; at a terminal one is made",
-    parse: toPassword,
   },
-  tlsCert: {
-    placeholder: "FILE",
-    default: undefined as string | undefined,
-    takes: "the path of a PEM file",
-    about: "certificate for HTTPS, with its chain, as PEM",
-    parse: (text) => text || undefined,
-  },
-  tlsKey: {
-    placeholder: "FILE",
-    default: undefined as string | undefined,
-    takes: "the path of a PEM file",
-    about: "the certificate's private key, as PEM",
-    parse: (text) => text || undefined,
-  },
+  tlsCert: { ...PEM_FILE, about: "certificate for HTTPS, with its chain, as PEM" },
+  tlsKey: { ...PEM_FILE, about: "the certificate's private key, as PEM" },
   allowOrigin: {
     placeholder: "ORIGIN",
     default: [],

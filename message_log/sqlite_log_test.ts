@@ -159,25 +159,34 @@ Deno.test("SqliteStore.open() writes nothing to a database of another program", 
   assertEquals(await Deno.readFile(path), before);
 });
 
+/** A file as an older version of the program has left it. */
+function writeOldFile(path: string, version: number, content: string): void {
+  using db = new DatabaseSync(path);
+  db.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA application_id = 0x43484154;
+    PRAGMA user_version = ${version};
+    ${content}
+  `);
+}
+
 Deno.test("SqliteStore.open() takes over a file of version 0.1", { ignore }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
-  {
-    using db = new DatabaseSync(path);
-    db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA application_id = 0x43484154;
-      PRAGMA user_version = 1;
-      CREATE TABLE log (born INTEGER NOT NULL) STRICT;
-      INSERT INTO log (born) VALUES (1000);
-      CREATE TABLE messages (
-        seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL
-      ) STRICT;
-      CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
-      INSERT INTO messages VALUES (3, 2000, 'k', '{"nickname":"ann","message":"hi"}');
-      INSERT INTO messages VALUES (4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
-    `);
-  }
+  writeOldFile(
+    path,
+    1,
+    `
+    CREATE TABLE log (born INTEGER NOT NULL) STRICT;
+    INSERT INTO log (born) VALUES (1000);
+    CREATE TABLE messages (
+      seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX messages_key ON messages (key) WHERE key IS NOT NULL;
+    INSERT INTO messages VALUES (3, 2000, 'k', '{"nickname":"ann","message":"hi"}');
+    INSERT INTO messages VALUES (4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
+  `,
+  );
   await using log = await open(path, { keep: 10, now: () => 3000 });
   assertEquals((await log.read({ since: "1500-2" })).missed, 0);
   const { entries, missed } = await log.read({ since: "1000-0" });
@@ -192,32 +201,30 @@ Deno.test("SqliteStore.open() takes over a file from before there were moderator
 }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
-  {
-    using db = new DatabaseSync(path);
-    db.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA application_id = 0x43484154;
-      PRAGMA user_version = 3;
-      CREATE TABLE log (born INTEGER NOT NULL, secret BLOB) STRICT;
-      INSERT INTO log VALUES (1000, x'0102');
-      CREATE TABLE rooms (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, born INTEGER NOT NULL,
-        last INTEGER NOT NULL, ms INTEGER NOT NULL
-      ) STRICT;
-      INSERT INTO rooms VALUES (1, '', 1000, 0, 1000), (7, 'biology', 900, 0, 900);
-      CREATE TABLE messages (
-        room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL,
-        PRIMARY KEY (room, seq)
-      ) STRICT, WITHOUT ROWID;
-      INSERT INTO messages VALUES (7, 3, 2000, 'k', '{"nickname":"ann","message":"hi","by":"mark"}');
-      INSERT INTO messages VALUES (7, 4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
-      CREATE UNIQUE INDEX messages_key ON messages (room, key) WHERE key IS NOT NULL;
-      CREATE TABLE runs (
-        room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (room, seq)
-      ) STRICT, WITHOUT ROWID;
-      INSERT INTO runs VALUES (1, 0, 1000), (7, 0, 1500);
-    `);
-  }
+  writeOldFile(
+    path,
+    3,
+    `
+    CREATE TABLE log (born INTEGER NOT NULL, secret BLOB) STRICT;
+    INSERT INTO log VALUES (1000, x'0102');
+    CREATE TABLE rooms (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, born INTEGER NOT NULL,
+      last INTEGER NOT NULL, ms INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO rooms VALUES (1, '', 1000, 0, 1000), (7, 'biology', 900, 0, 900);
+    CREATE TABLE messages (
+      room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, key TEXT, json TEXT NOT NULL,
+      PRIMARY KEY (room, seq)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO messages VALUES (7, 3, 2000, 'k', '{"nickname":"ann","message":"hi","by":"mark"}');
+    INSERT INTO messages VALUES (7, 4, 2001, NULL, '{"nickname":"ann","message":"ho"}');
+    CREATE UNIQUE INDEX messages_key ON messages (room, key) WHERE key IS NOT NULL;
+    CREATE TABLE runs (
+      room INTEGER NOT NULL, seq INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (room, seq)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO runs VALUES (1, 0, 1000), (7, 0, 1500);
+  `,
+  );
   await using store = SqliteStore.open(path, { keep: 10, now: () => 3000 });
   assertEquals(store.secret, new Uint8Array([1, 2]));
   assertEquals(await store.rooms(), [{ name: "biology", messages: 2 }]);

@@ -7,10 +7,15 @@ const MAX_ACCEPT_LENGTH = 1024;
 /** Parameters of media types, other than their weight. None of ours has any to compare with. */
 const PARAMETERS = /;(?!\s*q=)[^;,]*/gi;
 
+/** Whether an EventSource asks: it accepts nothing but a stream, in these very words. */
+export function isEventSource({ headers }: Request): boolean {
+  return headers.get("accept") === "text/event-stream";
+}
+
 /** Whether the history is to be sent as JSON, rather than the stream. */
 export function wantsJson(request: Request): boolean {
-  // What an EventSource says: thousands that return at once need no negotiation.
-  if (request.headers.get("accept") === "text/event-stream") return false;
+  // Thousands that return at once need no negotiation.
+  if (isEventSource(request)) return false;
   return prefers(request, "application/json", "text/event-stream");
 }
 

@@ -70,11 +70,11 @@ export class SignIn {
     checkOrigin(request, this.#allowOrigin);
     if (isNavigation(request)) {
       // A cookie that is ours alone does not come with a link on another site's page; it comes from ours.
-      const isFromElsewhere = request.method === "GET" &&
+      const isLinked = request.method === "GET" &&
         request.headers.get("sec-fetch-site") === "cross-site";
       return this.#page(visit, {
         to: url.pathname + url.search,
-        head: isFromElsewhere ? '<meta http-equiv="refresh" content="0">' : "",
+        head: isLinked ? '<meta http-equiv="refresh" content="0">' : "",
       });
     }
     return refuse(
@@ -175,17 +175,11 @@ export class SignIn {
     // Relative, as all addresses here: a proxy may have put the chat under a path.
     const base = "../".repeat(url.pathname.split("/").length - 2);
     const action = `${base}session`;
-    const main = role === "moderator"
-      ? leaveForm(action, "You are signed in as a moderator.")
-      : role === "member"
-      ? leaveForm(action, "You are signed in.") +
-        passwordForm({ action, to, label: "Moderator's password" })
-      : passwordForm({
-        action,
-        to,
-        label: this.#sessions.isRequired ? "Password" : "Moderator's password",
-        problem,
-      });
+    const isModerator = role === "moderator";
+    const label = role || !this.#sessions.isRequired ? "Moderator's password" : "Password";
+    const main =
+      (role ? leaveForm(action, `You are signed in${isModerator ? " as a moderator" : ""}.`) : "") +
+      (isModerator ? "" : passwordForm({ action, to, label, problem }));
     const back = role || !this.#sessions.isRequired
       ? `<p><a href="${escapeHtml(base + toLocation(to))}">Back to the chat</a></p>`
       : "";

@@ -5,6 +5,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import type { Config } from "../config.ts";
+import { isEventSource } from "../routes/accept.ts";
 import { STREAM_HEADERS } from "../routes/headers.ts";
 import { excerpt, HttpError } from "../routes/http_error.ts";
 import { addressKey, visitorAddress } from "./address.ts";
@@ -233,12 +234,12 @@ export class Guard implements Disposable {
    *
    * @throws {HttpError} 503 for one too many that is no EventSource.
    */
-  enterStream({ headers }: Request, address: string): Disposable | Response {
+  enterStream(request: Request, address: string): Disposable | Response {
     const slot = this.#streams.take(addressKey(address));
     if (typeof slot !== "string") return slot;
     const setting = STREAM_SETTINGS[slot];
     this.#refusals.add(address, setting);
-    if (headers.get("accept") === STREAM_TYPE) {
+    if (isEventSource(request)) {
       return new Response(`retry: ${STREAM_RETRY_MS}\n\n`, { headers: STREAM_HEADERS });
     }
     throw new HttpError(
@@ -314,8 +315,6 @@ export class Guard implements Disposable {
     });
   }
 }
-
-const STREAM_TYPE = "text/event-stream";
 
 /** The last item of a header, which the nearest proxy has written. */
 function lastOf(header: string | null): string {

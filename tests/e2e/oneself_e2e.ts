@@ -153,17 +153,22 @@ Deno.test("to be forgotten is to be signed out", async () => {
   assertEquals(await moran.page.locator("[data-moderator]").count(), 0);
 });
 
+/** Signs in, and then is no longer signed in, which the page finds out when it reconnects. */
+async function loseSession(visitor: Visitor, network: FlakyNetwork): Promise<void> {
+  await signIn(visitor);
+  await visitor.connection("Live");
+  network.cut();
+  await visitor.connection("Reconnecting");
+  await visitor.page.context().clearCookies();
+  network.mend();
+  await visitor.connection("Signed out");
+}
+
 Deno.test("whoever is signed out is told so, loses nothing, and goes on once signed in anywhere", async () => {
   await using chat = await ChatProcess.start([], { env: { CHAT_PASSWORD: PASSWORD } });
   await using network = new FlakyNetwork(chat.port);
   await using ann = await Visitor.arrive(browser(), network.url);
-  await signIn(ann);
-  await ann.connection("Live");
-  network.cut();
-  await ann.connection("Reconnecting");
-  await ann.page.context().clearCookies();
-  network.mend();
-  await ann.connection("Signed out");
+  await loseSession(ann, network);
   await ann.send("not lost", "ann");
   await ann.unsent.getByText("Sign in, and it will be sent").waitFor();
   const link = ann.page.getByRole("link", { name: "Sign in" });
@@ -183,13 +188,7 @@ Deno.test("whoever signs in where the page says so finds what was not sent", asy
   await using chat = await ChatProcess.start([], { env: { CHAT_PASSWORD: PASSWORD } });
   await using network = new FlakyNetwork(chat.port);
   await using ann = await Visitor.arrive(browser(), `${network.url}/biology`);
-  await signIn(ann);
-  await ann.connection("Live");
-  network.cut();
-  await ann.connection("Reconnecting");
-  await ann.page.context().clearCookies();
-  network.mend();
-  await ann.connection("Signed out");
+  await loseSession(ann, network);
   await ann.send("not lost", "ann");
   await ann.page.getByRole("link", { name: "Sign in" }).click();
   await signIn(ann);
