@@ -431,6 +431,31 @@ Deno.test("SqliteLog gives no id again that an older copy of its file has lost",
   assertEquals((await log.read({ since: lost })).missed, null);
 });
 
+Deno.test(
+  "SqliteLog gives no id again that a copy has lost, though nobody came before the clock stepped back",
+  {
+    ignore,
+  },
+  async () => {
+    await using folder = await newFolder();
+    const path = `${folder.path}/chat.db`;
+    let now = Date.UTC(2026, 0, 1);
+    const options = { keep: 1, now: () => now };
+    await SqliteStore.open(path, options)[Symbol.asyncDispose]();
+    const copy = await Deno.readFile(path);
+    const run = async () => {
+      await using log = await open(path, options);
+      return (await append(log, "hi")).id;
+    };
+    const lost = await run();
+    await Deno.writeFile(path, copy);
+    now += 1000;
+    await SqliteStore.open(path, options)[Symbol.asyncDispose]();
+    now -= 1000;
+    assertNotEquals(await run(), lost);
+  },
+);
+
 Deno.test("SqliteLog refuses a key whose message was damaged in the file", { ignore }, async () => {
   await using folder = await newFolder();
   const path = `${folder.path}/chat.db`;
