@@ -18,6 +18,17 @@ export interface LogEntry {
   readonly removes?: string;
 }
 
+/** What a log hands to its subscribers at once. */
+export interface Batch {
+  /** In order; none where messages have become too old to be kept. */
+  readonly entries: readonly LogEntry[];
+  /**
+   * How many entries the log has lost before these, null if that is not known; 0 as a rule. A cursor
+   * tells what its reader has missed of them: {@linkcode MessageLog.read} says so.
+   */
+  readonly missed: number | null;
+}
+
 /** What became of a post. */
 export interface Appended {
   readonly entry: LogEntry;
@@ -140,7 +151,19 @@ export interface MessageLog extends AsyncDisposable {
    * Calls back with each batch that is appended from now on; with an empty one when
    * messages have become too old to be kept.
    */
-  subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable;
+  subscribe(onBatch: (batch: Batch) => void): Disposable;
+  /** The room's readers at other instances of the chat; absent where there is only this one. */
+  readonly elsewhere?: ReadersElsewhere;
+}
+
+/** The readers that a room has at other instances of the chat. */
+export interface ReadersElsewhere {
+  /** How many there were when they were last counted, a second or so ago. */
+  readonly count: number;
+  /** Takes note of how many there are here, for the others. */
+  tell(readers: number): void;
+  /** Calls back when the count has changed. */
+  subscribe(onChange: () => void): Disposable;
 }
 
 /** What the list of rooms says of one. */
@@ -149,6 +172,8 @@ export interface RoomEntry {
   readonly name: string;
   /** How many messages it has. */
   readonly messages: number;
+  /** How many read it at other instances of the chat. @default {0} */
+  readonly readersElsewhere?: number;
 }
 
 /** The sessions that have ended before their time. */
@@ -160,6 +185,8 @@ export interface RevokedSessions {
    * @throws {LogUnavailableError} If it can't be stored now.
    */
   add(id: string, untilS: number): Promise<void>;
+  /** Calls back with each session that has ended so from now on, wherever that was. */
+  subscribe(onRevoked: (id: string) => void): Disposable;
 }
 
 /**
@@ -184,6 +211,16 @@ export interface MessageStore extends AsyncDisposable {
    * disposed of before it is opened again. A room without messages and state leaves nothing behind.
    */
   openLog(room: string): MessageLog | Promise<MessageLog>;
+}
+
+/** What a store reports to whoever runs the chat. */
+export interface StoreEvents {
+  /** It can't be reached any more, and why. Not called again before {@linkcode onBack}. */
+  onAway?(reason: string): void;
+  /** It can be reached again, after so many milliseconds. */
+  onBack?(afterMs: number): void;
+  /** Something about it endangers what is kept. */
+  onWarning?(text: string): void;
 }
 
 /** What logs are kept with. */
@@ -217,6 +254,10 @@ export class LogUnavailableError extends Error {
  */
 export class UnfinishedRemovalError extends Error {
   override readonly name = "UnfinishedRemovalError";
+}
+
+/** The store can't be reached just now, which it has reported; see {@linkcode StoreEvents.onAway}. */
+export class StoreAwayError extends LogUnavailableError {
 }
 
 /** As many rooms as may be have messages. */
