@@ -5,7 +5,12 @@
  */
 
 import { compareIds } from "./chat_message.ts";
-import { type LogEntry, type MessageLog, withoutRemoved } from "./message_log/message_log.ts";
+import {
+  type Batch,
+  type LogEntry,
+  type MessageLog,
+  withoutRemoved,
+} from "./message_log/message_log.ts";
 import { Presence } from "./reader/presence.ts";
 import { type FanOut, FanOutTurns } from "./reader/fan_out_turns.ts";
 import type { Reader, ReaderHub } from "./reader/reader.ts";
@@ -145,13 +150,13 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     this.close();
   }
 
-  #publish(batch: readonly LogEntry[]): void {
-    for (const entry of batch) {
+  #publish({ entries }: Batch): void {
+    for (const entry of entries) {
       this.#pending.push(entry);
       this.#pendingLength += entry.json.length;
     }
-    if (batch.some(({ removes }) => removes !== undefined)) this.#forgetRemoved(batch);
-    if (batch.length > 0) this.#turns.add(this);
+    if (entries.some(({ removes }) => removes !== undefined)) this.#forgetRemoved(entries);
+    if (entries.length > 0) this.#turns.add(this);
   }
 
   /** Sends nobody what a batch has removed. */

@@ -5,7 +5,7 @@
 
 import { ChatHub } from "./chat_hub.ts";
 import type {
-  LogEntry,
+  Batch,
   MessageLog,
   MessageStore,
   RoomEntry,
@@ -44,7 +44,7 @@ export class Room implements AsyncDisposable {
   /** The log's pages as JSON. */
   readonly history: Replay;
   readonly #replay: Replay;
-  readonly #followers = new Set<(batch: readonly LogEntry[]) => void>();
+  readonly #followers = new Set<(batch: Batch) => void>();
   readonly #subscription: Disposable;
   #users = 0;
 
@@ -65,7 +65,7 @@ export class Room implements AsyncDisposable {
   }
 
   /** Calls back with each batch of the log while the room is open. */
-  follow(onBatch: (batch: readonly LogEntry[]) => void): Disposable {
+  follow(onBatch: (batch: Batch) => void): Disposable {
     this.#followers.add(onBatch);
     return { [Symbol.dispose]: () => void this.#followers.delete(onBatch) };
   }

@@ -124,8 +124,8 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
   test("calls subscribers with each message once, in order, after it can be read", async (log) => {
     const emitted: LogEntry[] = [];
     const read: Promise<LogPage>[] = [];
-    using _subscription = log.subscribe((batch) => {
-      emitted.push(...batch);
+    using _subscription = log.subscribe(({ entries }) => {
+      emitted.push(...entries);
       read.push(log.read({ latest: 1 }));
     });
     const appended = [...await appendAll(log, 20), ...await appendAll(log, 20)];
@@ -144,7 +144,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
 
   test("makes one batch of what is appended in one turn", async (log) => {
     const sizes: number[] = [];
-    using _subscription = log.subscribe((batch) => sizes.push(batch.length));
+    using _subscription = log.subscribe(({ entries }) => sizes.push(entries.length));
     await Promise.all(Array.from({ length: 100 }, (_, n) => append(log, `${n}`)));
     await until(() => sizes.length > 0);
     assertEquals(sizes, [100]);
@@ -256,7 +256,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
     using _throws = log.subscribe(() => {
       throw fault;
     });
-    using _other = log.subscribe((batch) => received.push(...batch));
+    using _other = log.subscribe(({ entries }) => received.push(...entries));
     const appended = [await append(log, "one"), await append(log, "two")];
     await until(() => received.length === 2);
     assertEquals(received, appended);
@@ -416,7 +416,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
     const logs: MessageLog[] = [];
     for (const name of ["", "biology", "physics"]) {
       const log = await store.openLog(name);
-      log.subscribe((batch) => heard.push(`${name}: ${batch.length}`));
+      log.subscribe(({ entries }) => heard.push(`${name}: ${entries.length}`));
       logs.push(log);
     }
     await Promise.all(logs.flatMap((log) => [append(log, "one"), append(log, "two")]));
@@ -489,7 +489,7 @@ export function testMessageLog({ name, newStorage, ignore, survives }: Conforman
     await using store = await storage.open({ keep: 100, keepDays: 2, now: () => now });
     const open = await store.openLog("open");
     const batches: number[] = [];
-    open.subscribe((batch) => batches.push(batch.length));
+    open.subscribe(({ entries }) => batches.push(entries.length));
     const closed = await store.openLog("closed");
     const [old] = await appendAll(open, 3);
     await appendAll(closed, 3);

@@ -25,7 +25,7 @@ export function testModeration(testStorage: Register, survives: boolean): void {
   test("remove({ id }) takes a message out, by an entry of its own", async (log) => {
     const batches: (readonly LogEntry[])[] = [];
     const appended = await appendAll(log, 5);
-    using _subscription = log.subscribe((batch) => batches.push(batch));
+    using _subscription = log.subscribe(({ entries }) => batches.push(entries));
     assertEquals(await log.remove({ id: appended[2].id }), 1);
     const [[removal]] = batches;
     const { id, removes, json } = removal;
@@ -57,7 +57,7 @@ export function testModeration(testStorage: Register, survives: boolean): void {
   test("remove({ by }) takes all messages of a mark out", async (log) => {
     const appended = await appendAll(log, 900);
     const removals: LogEntry[] = [];
-    using _subscription = log.subscribe((batch) => removals.push(...batch));
+    using _subscription = log.subscribe(({ entries }) => removals.push(...entries));
     assertEquals(await log.remove({ by: BEN }), 450);
     const bens = appended.filter((_, n) => n % 2 === 1).map(({ id }) => id);
     assertEquals(removals.map(({ removes }) => removes), bens);
@@ -74,7 +74,7 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     const appended = await appendAll(log, 700);
     await log.remove({ id: appended[10].id });
     const removals: LogEntry[] = [];
-    using _subscription = log.subscribe((batch) => removals.push(...batch));
+    using _subscription = log.subscribe(({ entries }) => removals.push(...entries));
     assertEquals(await log.remove("all"), 699);
     assertEquals(removals.map(({ removes }) => removes), ["all"]);
     const later = await appendAll(log, 2);

@@ -7,6 +7,7 @@ import type { StatementSync } from "node:sqlite";
 import { type ChatMessage, messageJson, type Post } from "../chat_message.ts";
 import {
   type Appended,
+  type Batch,
   KeyConflictError,
   type LogEntry,
   type LogPage,
@@ -67,7 +68,7 @@ export class SqliteLog implements MessageLog, Participant {
   readonly room: string;
   readonly #parts: LogParts;
   readonly #onClose: () => void;
-  readonly #listeners = new Set<(batch: readonly LogEntry[]) => void>();
+  readonly #listeners = new Set<(batch: Batch) => void>();
   readonly #jobs = new Jobs();
   #span: Span;
   /** The next id's milliseconds are no less: those of this run are known by when it began. */
@@ -160,7 +161,7 @@ export class SqliteLog implements MessageLog, Participant {
     }
   }
 
-  subscribe(onBatch: (batch: readonly LogEntry[]) => void): Disposable {
+  subscribe(onBatch: (batch: Batch) => void): Disposable {
     this.#listeners.add(onBatch);
     return { [Symbol.dispose]: () => void this.#listeners.delete(onBatch) };
   }
@@ -326,7 +327,8 @@ export class SqliteLog implements MessageLog, Participant {
     }
   }
 
-  #emit(batch: readonly LogEntry[]): void {
+  #emit(entries: readonly LogEntry[]): void {
+    const batch = { entries, missed: 0 };
     for (const listener of this.#listeners) {
       try {
         listener(batch);

@@ -751,7 +751,7 @@ Deno.test("SqliteLog.remove() does a bounded part in one turn", async () => {
     const post = { nickname: "ann", message, by: `mark-${length}` };
     await Promise.all(Array.from({ length: count }, () => log.append(post)));
     const sizes: number[] = [];
-    using _subscription = log.subscribe((batch) => sizes.push(batch.length));
+    using _subscription = log.subscribe(({ entries }) => sizes.push(entries.length));
     assertEquals(await log.remove({ by: post.by }), count);
     assert(Math.max(...sizes) <= max, `${sizes} messages of ${length} characters`);
   }

@@ -28,6 +28,7 @@ export class SqliteRevokedSessions implements RevokedSessions {
   readonly #now: () => number;
   /** Until when, in seconds since 1970, by id. */
   readonly #until: Map<string, number>;
+  readonly #listeners = new Set<(id: string) => void>();
 
   constructor(database: SqliteDatabase, now: () => number) {
     this.#database = database;
@@ -55,5 +56,11 @@ export class SqliteRevokedSessions implements RevokedSessions {
     } catch (error) {
       throw toLogError(error);
     }
+    for (const listener of this.#listeners) listener(id);
+  }
+
+  subscribe(onRevoked: (id: string) => void): Disposable {
+    this.#listeners.add(onRevoked);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(onRevoked) };
   }
 }

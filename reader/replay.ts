@@ -84,11 +84,11 @@ export class Replay implements Disposable {
     this.#log = log;
     this.#encode = encode;
     this.#budget = budget;
-    this.#subscription = log.subscribe((batch) => {
+    this.#subscription = log.subscribe(({ entries }) => {
       this.#generation++;
       this.#reading.clear();
       this.#forget(this.#last);
-      if (batch.length > 0 && batch.every(({ removes }) => removes === undefined)) return;
+      if (entries.length > 0 && entries.every(({ removes }) => removes === undefined)) return;
       this.#losses++;
       this.#forget(this.#final);
     });

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
+import type { Batch, LogEntry, LogPage, MessageLog, Range } from "../message_log/message_log.ts";
 import { openLog } from "../tests/open_log.ts";
 import { Replay, toFrames, toJson } from "./replay.ts";
 
@@ -9,7 +9,7 @@ const ENTRY: LogEntry = { id: "9-9", json: "{}" };
 
 /** A log of pages that a test makes up, and how it grows. */
 function fakeLog(read: (range: Range) => LogPage) {
-  const listeners = new Set<(batch: readonly LogEntry[]) => void>();
+  const listeners = new Set<(batch: Batch) => void>();
   const log: Pick<MessageLog, "read" | "subscribe"> = {
     read: (range) => Promise.resolve(read(range)),
     subscribe: (onBatch) => {
@@ -20,7 +20,8 @@ function fakeLog(read: (range: Range) => LogPage) {
   return {
     log,
     listeners,
-    grow: (batch: LogEntry[] = [ENTRY]) => listeners.forEach((listener) => listener(batch)),
+    grow: (batch: Batch = { entries: [ENTRY], missed: 0 }) =>
+      listeners.forEach((listener) => listener(batch)),
   };
 }
 

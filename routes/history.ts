@@ -95,8 +95,8 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
     this.#withRemovals = withRemovals;
     this.#held = held;
     held.use(room.use());
-    held.use(room.follow((batch) => {
-      if (batch.some(({ removes }) => this.#holds(removes))) {
+    held.use(room.follow(({ entries }) => {
+      if (entries.some(({ removes }) => this.#holds(removes))) {
         this.#breakOff("A message in the history has been removed");
       }
     }));

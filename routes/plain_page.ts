@@ -85,7 +85,9 @@ async function readToEnd(
 ): Promise<Pick<LogPage, "entries" | "hasOlder">> {
   const { end, hasOlder, ...first } = await log.read(range);
   let { entries, cursor } = first;
-  using _subscription = log.subscribe((batch) => entries = withoutRemoved(entries, batch));
+  using _subscription = log.subscribe((batch) => {
+    entries = withoutRemoved(entries, batch.entries);
+  });
   while (compareIds(cursor, end) < 0) {
     await nextTurn();
     const next = await log.read({ since: cursor });

@@ -39,6 +39,7 @@ export function changedLog(
     update: (change) => log.update(change),
     addressOf: (by) => log.addressOf(by),
     subscribe: (onBatch) => log.subscribe(onBatch),
+    elsewhere: log.elsewhere,
     [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
     ...changes,
   };

@@ -15,11 +15,19 @@ function newSessions(options: Partial<SessionsOptions> = {}) {
 
 function revokedIds() {
   const ids = new Map<string, number>();
+  const listeners = new Set<(id: string) => void>();
   return {
     ids,
     has: (id: string) => ids.has(id),
     // deno-lint-ignore require-await
-    add: async (id: string, untilS: number) => void ids.set(id, untilS),
+    add: async (id: string, untilS: number) => {
+      ids.set(id, untilS);
+      for (const listener of listeners) listener(id);
+    },
+    subscribe: (onRevoked: (id: string) => void) => {
+      listeners.add(onRevoked);
+      return { [Symbol.dispose]: () => void listeners.delete(onRevoked) };
+    },
   };
 }
 

@@ -49,7 +49,7 @@ class WatchedStore implements MessageStore {
     this.used.add(room);
     await nextTurn();
     const log = await this.#store.openLog(room);
-    log.subscribe((batch) => this.#onBatch(room, batch));
+    log.subscribe(({ entries }) => this.#onBatch(room, entries));
     return this.#watch(room, log);
   }
 
