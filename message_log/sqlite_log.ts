@@ -36,7 +36,7 @@ import {
 import { type SqliteRemoval, STEP_SIZE } from "./sqlite_removal.ts";
 import type { SqliteRooms } from "./sqlite_rooms.ts";
 import { countMessages, type Span, type SqliteRetention } from "./sqlite_span.ts";
-import { stateJson, withoutEnded } from "./sqlite_state.ts";
+import { stateJson, withoutEnded } from "./room_state.ts";
 import { Jobs, newTurn, Refused, type Turn } from "./sqlite_turn.ts";
 
 /** The statements to write messages with; the first parameter is the room's id. */

@@ -1,10 +1,11 @@
 /** The rooms in a SQLite database: where each begins and goes on, and which ids they have given out. */
 
 import type { StatementSync } from "node:sqlite";
+import { bornOf } from "./born.ts";
 import { NO_ROOM } from "./sqlite_pages.ts";
 import type { SqliteDatabase } from "./sqlite_database.ts";
 import { isSqliteError } from "./sqlite_errors.ts";
-import { parseState, stateJson, withoutEnded } from "./sqlite_state.ts";
+import { parseState, stateJson, withoutEnded } from "./room_state.ts";
 
 /** For this many milliseconds it is known which numbers their ids have. */
 const MAX_CLAIMED = 64;
@@ -178,23 +179,12 @@ export class SqliteRooms {
     drop.run(id);
   }
 
-  /**
-   * A room's first cursor, `<born>-0`, is its own: it is before the beginning of the log by a time that
-   * depends on the name.
-   */
   #begin(name: string): RoomRow {
     const ms = this.#statements.born.get()!.born as number;
-    return { id: NO_ROOM, name, born: ms - hashOf(name), last: 0, ms, state: null, oldest: 0 };
+    return { id: NO_ROOM, name, born: bornOf(name, ms), last: 0, ms, state: null, oldest: 0 };
   }
 
   #hasState(json: string | null): boolean {
     return stateJson(withoutEnded(parseState(json), this.#options.now())) !== null;
   }
-}
-
-/** A number of 32 bits for a text (FNV-1a). */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }

@@ -13,7 +13,7 @@ import {
   type SqlitePages,
 } from "./sqlite_pages.ts";
 import type { RoomRow, SqliteRooms } from "./sqlite_rooms.ts";
-import { parseState } from "./sqlite_state.ts";
+import { parseState } from "./room_state.ts";
 
 /** Rows that are no longer kept are deleted this many at a time, or fewer that have this many bytes. */
 const TRIM_SIZE = 250;

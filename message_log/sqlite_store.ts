@@ -19,7 +19,7 @@ import { REMOVAL_STATEMENTS, SqliteRemoval } from "./sqlite_removal.ts";
 import { SqliteRevokedSessions } from "./sqlite_revoked.ts";
 import { type RoomRow, SqliteRooms } from "./sqlite_rooms.ts";
 import { SPAN_STATEMENTS, SqliteRetention } from "./sqlite_span.ts";
-import { stateJson } from "./sqlite_state.ts";
+import { stateJson } from "./room_state.ts";
 
 /** Rooms are searched for messages that have become too old this often. */
 const EXPIRY_INTERVAL_MS = 60_000;

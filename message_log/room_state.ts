@@ -1,4 +1,4 @@
-/** A room's state as its row in the database has it. */
+/** What a log keeps of a room besides its messages, as text. */
 
 import type { RoomState } from "./message_log.ts";
 
@@ -11,9 +11,13 @@ export function withoutEnded(state: RoomState, now: number): RoomState {
   return muted.length === state.muted.length ? state : { ...state, muted };
 }
 
+export function isUsual(state: RoomState): boolean {
+  return !state.closed && state.muted.length === 0;
+}
+
 /** The state as JSON, null for the usual one. */
 export function stateJson(state: RoomState): string | null {
-  return state.closed || state.muted.length > 0 ? JSON.stringify(state) : null;
+  return isUsual(state) ? null : JSON.stringify(state);
 }
 
 export function parseState(json: string | null): RoomState {

@@ -1,0 +1,120 @@
+/**
+ * A connection to Redis. It is used until the first doubt, then given up for a new one: a client that
+ * reconnects by itself would send again what Redis may have done, or wait without end.
+ */
+
+import { createClient } from "@redis/client";
+import { StoreAwayError } from "../message_log.ts";
+import type { Script } from "./scripts.ts";
+
+/** What Redis has not answered by then, it won't. */
+export const DEADLINE_MS = 2000;
+/** Replies of a Redis that is no use, but may soon be one elsewhere. */
+const USELESS = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLICAS|MISCONF)/;
+/** Replies that waiting does not change. */
+const HOPELESS = /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR invalid DB|ERR DB index)/;
+
+/** What a command and its arguments are sent as. */
+export type Args = readonly string[];
+
+/** An error that Redis answered, or that is about the connection to it. */
+export class RedisError extends StoreAwayError {
+  /** Whether trying again can't help. */
+  get isHopeless(): boolean {
+    return HOPELESS.test(this.message);
+  }
+}
+
+/** A connection that has been made. */
+export class RedisConnection {
+  readonly #client: ReturnType<typeof newClient>;
+  readonly #ended = Promise.withResolvers<string>();
+  #reason: string | undefined;
+  #isHung = false;
+
+  private constructor(url: string) {
+    this.#client = newClient(url);
+    this.#client.on("error", (error: Error) => this.destroy(error.message));
+  }
+
+  /** @throws {RedisError} If it can't be made in time; see {@linkcode RedisError.isHopeless}. */
+  static async open(url: string): Promise<RedisConnection> {
+    const connection = new RedisConnection(url);
+    const connecting = connection.#client.connect();
+    await connection.#within(DEADLINE_MS, connecting);
+    return connection;
+  }
+
+  /** Resolves with the reason when it is given up. */
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  /** Whether it was given up because Redis did not answer. */
+  get isHung(): boolean {
+    return this.#isHung;
+  }
+
+  /**
+   * Sends a command; resolves with the reply.
+   *
+   * @param ms How long Redis may take.
+   * @throws {RedisError} If Redis refuses it, or does not answer in time: then it is given up.
+   */
+  async send(args: Args, ms: number = DEADLINE_MS): Promise<unknown> {
+    if (this.#reason !== undefined) throw new RedisError(this.#reason);
+    return await this.#within(ms, this.#client.sendCommand([...args]));
+  }
+
+  /** Runs a script; see {@linkcode send}. */
+  async run({ sha1, text }: Script, keys: Args, args: Args): Promise<unknown> {
+    const rest = [`${keys.length}`, ...keys, ...args];
+    try {
+      return await this.send(["EVALSHA", sha1, ...rest]);
+    } catch (error) {
+      if (!(error instanceof RedisError) || !error.message.startsWith("NOSCRIPT")) throw error;
+      return await this.send(["EVAL", text, ...rest]);
+    }
+  }
+
+  /** Gives it up: what waits for an answer gets none. */
+  destroy(reason: string): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    if (this.#client.isOpen) this.#client.destroy();
+    this.#ended.resolve(reason);
+  }
+
+  async #within<Reply>(ms: number, reply: Promise<Reply>): Promise<Reply> {
+    const timer = setTimeout(() => {
+      this.#isHung = true;
+      this.destroy(`Redis has not answered for ${ms / 1000} seconds`);
+    }, ms);
+    try {
+      return await reply;
+    } catch (error) {
+      const { message } = error as Error;
+      if (USELESS.test(message)) this.destroy(message);
+      throw new RedisError(this.#reason ?? message, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** For what is tried again, or not needed, where Redis can't be used just now. */
+export function ignoreRedisError(error: unknown): void {
+  if (!(error instanceof RedisError)) throw error;
+}
+
+function newClient(url: string) {
+  return createClient({
+    url,
+    RESP: 2,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    // Its default asks for a right to read the environment.
+    maintNotifications: "disabled",
+    socket: { reconnectStrategy: false, connectTimeout: DEADLINE_MS },
+  });
+}

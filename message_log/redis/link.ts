@@ -1,0 +1,141 @@
+/** The connections of an instance to Redis, each made again whenever it is lost. */
+
+import { type Args, DEADLINE_MS, RedisConnection, RedisError } from "./connection.ts";
+import type { Script } from "./scripts.ts";
+
+/** The pause before another try: it doubles up to the longest. */
+const MIN_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 1000;
+/** What lasted this long was no failure. */
+const STABLE_MS = 1000;
+/** A script gives up this much before the instance does. */
+const MARGIN_MS = 100;
+
+/** Options for {@linkcode stayConnected}. */
+export interface StayConnectedOptions {
+  /** Ends it, and the connection there is. */
+  readonly signal: AbortSignal;
+  /** Called with what no connection could be made for, or what a new one failed with. */
+  onFailure?(error: RedisError): void;
+}
+
+/**
+ * Keeps a connection that `use` works with: each time that it resolves or fails there is another, after a
+ * pause that differs among instances.
+ */
+export async function stayConnected(
+  url: string,
+  use: (connection: RedisConnection) => Promise<void>,
+  { signal, onFailure }: StayConnectedOptions,
+): Promise<void> {
+  let pauseMs = MIN_PAUSE_MS;
+  while (!signal.aborted) {
+    const start = performance.now();
+    let connection: RedisConnection | undefined;
+    const close = () => connection?.destroy("The message log is closed");
+    signal.addEventListener("abort", close);
+    try {
+      connection = await RedisConnection.open(url);
+      await use(connection);
+    } catch (error) {
+      if (!(error instanceof RedisError)) throw error;
+      if (!signal.aborted) onFailure?.(error);
+    }
+    signal.removeEventListener("abort", close);
+    close();
+    if (performance.now() - start > STABLE_MS) pauseMs = MIN_PAUSE_MS;
+    await pause(pauseMs * (0.5 + Math.random()), signal);
+    pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
+  }
+}
+
+/** Options for {@linkcode RedisLink}. */
+export interface RedisLinkOptions {
+  /** Called with each new connection before it is used; what it throws is its failure. */
+  onConnect(connection: RedisConnection): Promise<void>;
+  /** No connection could be made, or the one there was does not answer. */
+  onFailure(error: RedisError): void;
+  /** There is one again. */
+  onReady(): void;
+}
+
+/** The connection for everything but waiting. */
+export class RedisLink {
+  readonly #closing = new AbortController();
+  readonly #loop: Promise<void>;
+  #connection: RedisConnection | undefined;
+  #reason = "Redis has not been reached yet";
+  /** Redis' clock in milliseconds, less how long this program has run. */
+  #clockOffset = 0;
+
+  constructor(url: string, { onConnect, onFailure, onReady }: RedisLinkOptions) {
+    const use = async (connection: RedisConnection) => {
+      await this.#readClock(connection);
+      await onConnect(connection);
+      this.#connection = connection;
+      onReady();
+      this.#reason = await connection.ended;
+      this.#connection = undefined;
+      if (connection.isHung) onFailure(new RedisError(this.#reason));
+    };
+    this.#loop = stayConnected(url, use, {
+      signal: this.#closing.signal,
+      onFailure: (error) => {
+        this.#reason = error.message;
+        onFailure(error);
+      },
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** By Redis' clock, when it is too late for what is sent now. */
+  get deadline(): number {
+    return Math.round(performance.now() + this.#clockOffset) + DEADLINE_MS - MARGIN_MS;
+  }
+
+  /** @throws {RedisError} At once where there is no connection; see {@linkcode RedisConnection.send}. */
+  send(args: Args): Promise<unknown> {
+    return this.#connection?.send(args) ?? this.#refuse();
+  }
+
+  /** @throws {RedisError} As {@linkcode send} does. */
+  run(script: Script, keys: Args, args: Args): Promise<unknown> {
+    return this.#connection?.run(script, keys, args) ?? this.#refuse();
+  }
+
+  /** Takes note of the time that Redis has answered. */
+  setClock(now: number): void {
+    this.#clockOffset = now - performance.now();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#loop;
+  }
+
+  async #readClock(connection: RedisConnection): Promise<void> {
+    const [seconds, micros] = await connection.send(["TIME"]) as string[];
+    this.setClock(Number(seconds) * 1000 + Number(micros) / 1000);
+  }
+
+  #refuse(): Promise<never> {
+    return Promise.reject(new RedisError(this.#reason));
+  }
+}
+
+/** Resolves after some time, or when the signal is given. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}

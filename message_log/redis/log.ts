@@ -1,0 +1,589 @@
+/**
+ * The log of a room in Redis, as an instance has it: what waits to be written, up to where its readers
+ * have been told, and what it knows of the room's state. The order of things is Redis' own.
+ */
+
+import {
+  type ChatMessage,
+  compareIds,
+  messageJson,
+  momentOf,
+  parseId,
+  type Post,
+} from "../../chat_message.ts";
+import {
+  type Appended,
+  type Batch,
+  KeyConflictError,
+  type LogEntry,
+  type LogPage,
+  LogUnavailableError,
+  type MessageLog,
+  type Range,
+  type ReadersElsewhere,
+  type Refuse,
+  type Removal,
+  RemovedError,
+  RoomLimitError,
+  type RoomState,
+  UnfinishedRemovalError,
+} from "../message_log.ts";
+import { parseState, stateJson, withoutEnded } from "../room_state.ts";
+import { ignoreRedisError, type RedisConnection, RedisError } from "./connection.ts";
+import { KEYS, type RoomKeys, roomKeys } from "./keys.ts";
+import type { RedisLink } from "./link.ts";
+import { SCRIPTS } from "./scripts.ts";
+import type { Followed, RawEntry, RedisTail } from "./tail.ts";
+
+/** No more jobs than this are one script: others have their turn in between. */
+const MAX_JOBS = 256;
+/** A step of `remove-by` looks at this many entries, as in write.lua and expire.lua. */
+const STEP = 250;
+/** Closing waits no longer for what is being written. */
+const CLOSE_MS = 500;
+
+/** What all logs work with. */
+export interface LogParts {
+  readonly link: RedisLink;
+  readonly tail: RedisTail;
+  readonly keep: number;
+  readonly maxRooms: number;
+  readonly now: () => number;
+  /** The same if it is not Redis' own: a test's. */
+  readonly givenNow?: () => number;
+  /** Has Redis' own files forget what is not there any more. */
+  rewriteSoon(): void;
+}
+
+/** What Redis has of a room: see announce.lua. */
+type Announced = readonly [
+  born: string,
+  last: string,
+  version: string,
+  state: string,
+  erase: number,
+  told: string,
+];
+
+/** What the jobs of a turn go by, and what they make of it. */
+interface Turn {
+  readonly now: number;
+  state: RoomState;
+}
+
+/** Something that waits to be written. */
+interface Job {
+  /** How many entries it may append. */
+  readonly maxEntries: number;
+  /** What the script is to do, if anything; called again where the state turns out to be another. */
+  encode(turn: Turn): readonly string[];
+  /** Takes what the script has answered; resolves its promise. */
+  settle(result: unknown): void;
+  fail(error: unknown): void;
+}
+
+/** A {@linkcode MessageLog} in Redis. */
+export class RedisLog implements MessageLog, Followed {
+  readonly room: string;
+  readonly elsewhere: ReadersElsewhere;
+  readonly #parts: LogParts;
+  readonly #keys: RoomKeys;
+  readonly #onClose: () => void;
+  readonly #listeners = new Set<(batch: Batch) => void>();
+  readonly #following: Disposable;
+  readonly #writing = new Set<Promise<void>>();
+  /** Who waits until subscribers have been told. */
+  #waiting: { readonly id: string; resolve(): void }[] = [];
+  #jobs: Job[] = [];
+  readonly #born: string;
+  /** The id up to which subscribers have been told, and the highest that is known to be there. */
+  #told: string;
+  #known: string;
+  #version: string;
+  #state: RoomState;
+  /** The oldest entry when it was last looked for what is too old. */
+  #first = "";
+  #isClosed = false;
+
+  private constructor(
+    room: string,
+    parts: LogParts,
+    announced: Announced,
+    { elsewhere, onClose }: { readonly elsewhere: ReadersElsewhere; onClose(): void },
+  ) {
+    this.room = room;
+    this.elsewhere = elsewhere;
+    this.#parts = parts;
+    this.#keys = roomKeys(room);
+    this.#onClose = onClose;
+    const [born, last, version, state] = announced;
+    this.#born = born;
+    this.#told = this.#known = last;
+    this.#version = version;
+    this.#state = parseState(state || null);
+    this.#following = parts.tail.follow(this);
+  }
+
+  /**
+   * Opens a room's log.
+   *
+   * @param born Where the room begins if it is not there yet.
+   * @throws {StoreAwayError} If Redis can't be reached.
+   */
+  static async open(
+    room: string,
+    born: number,
+    parts: LogParts,
+    options: { readonly elsewhere: ReadersElsewhere; onClose(): void },
+  ): Promise<RedisLog> {
+    const { log, removed, room: key } = roomKeys(room);
+    const announced = await parts.link.run(SCRIPTS.announce, [log, removed, key], [
+      `${born}`,
+      "",
+      "",
+    ]) as Announced;
+    const opened = new RedisLog(room, parts, announced, options);
+    // An instance may have ended before it was done.
+    if (announced[4] === 1) opened.#eraseLater();
+    return opened;
+  }
+
+  append(post: Post, refuse?: Refuse): Promise<Appended> {
+    return this.#enqueue((resolve, reject) => new PostJob(post, refuse, resolve, reject));
+  }
+
+  async read(range: Range): Promise<LogPage> {
+    this.#checkOpen();
+    const { log, removed, room } = this.#keys;
+    const args = "before" in range
+      ? ["before", idOr(range.before, "0-0"), `${range.count}`]
+      : "latest" in range
+      ? ["latest", `${range.latest}`]
+      : ["since", range.since === undefined ? "" : idOr(range.since, "0-0")];
+    const reply = await this.#parts.link.run(
+      SCRIPTS.read,
+      [log, removed, room],
+      [this.#born, ...args],
+    ) as [missed: number, cursor: string, end: string, hasOlder: number, ...RawEntry[]];
+    const [missed, cursor, end, hasOlder, ...entries] = reply;
+    return {
+      entries: toEntries(entries),
+      missed: missed < 0 ? null : missed,
+      cursor,
+      end,
+      hasOlder: hasOlder === 1,
+    };
+  }
+
+  async remove(what: Removal): Promise<number> {
+    let count = 0;
+    try {
+      if (what === "all") count = await this.#enqueueRemoval(["clear"]) as number;
+      else if ("id" in what) {
+        if (parseId(what.id)) count = await this.#enqueueRemoval(["remove", what.id]) as number;
+      } else {
+        const last = this.#known;
+        let lookedAt = "";
+        do {
+          const job = ["remove-by", what.by, last, lookedAt];
+          const [removed, next] = await this.#enqueueRemoval(job) as [number, string];
+          count += removed;
+          lookedAt = next;
+        } while (lookedAt !== "");
+      }
+      if (count > 0) await this.#erase();
+    } catch (error) {
+      if (count === 0 || !(error instanceof LogUnavailableError)) throw error;
+      throw new UnfinishedRemovalError("Not all could be removed", { cause: error });
+    }
+    return count;
+  }
+
+  get state(): RoomState {
+    return withoutEnded(this.#state, this.#parts.now());
+  }
+
+  update(change: (state: RoomState) => RoomState): Promise<RoomState> {
+    return this.#enqueue((resolve, reject) => new UpdateJob(change, resolve, reject));
+  }
+
+  async addressOf(by: string): Promise<string | undefined> {
+    this.#checkOpen();
+    const last = await this.#parts.link.send(["HGET", this.#keys.marks, by]) as string | null;
+    return last?.slice(last.indexOf(" ") + 1);
+  }
+
+  subscribe(onBatch: (batch: Batch) => void): Disposable {
+    this.#listeners.add(onBatch);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(onBatch) };
+  }
+
+  /** Gives up the messages of before a time, unless another instance has done so. */
+  async expire(minMs: number): Promise<void> {
+    const first = await expire(this.#parts.link, this.room, minMs);
+    if (first !== this.#first) this.#emit({ entries: [], missed: 0 });
+    this.#first = first;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#listeners.clear();
+    this.#flush();
+    this.#isClosed = true;
+    let timer;
+    const late = new Promise((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([Promise.all(this.#writing), late]);
+    clearTimeout(timer);
+    this.#following[Symbol.dispose]();
+    this.pause();
+    this.#onClose();
+  }
+
+  get key(): string {
+    return this.#keys.log;
+  }
+
+  get cursor(): string {
+    return this.#told;
+  }
+
+  /** Tells Redis what is known here, and subscribers if Redis has lost some of it. */
+  async resume(connection: RedisConnection): Promise<void> {
+    const told = this.#told;
+    const announced = await this.#announce(connection, told);
+    if (announced[5] === "here" || told !== this.#told) return;
+    // It tells each of the readers how much that was.
+    this.#emit({ entries: [], missed: null });
+  }
+
+  /** Tells Redis what is known here; learns the room's state. */
+  async announce(connection: RedisConnection): Promise<void> {
+    await this.#announce(connection, "");
+  }
+
+  take(raw: readonly RawEntry[]): void | Promise<void> {
+    const next = raw.filter(([id]) => compareIds(id, this.#told) > 0);
+    if (next.length === 0) return;
+    let seq = seqOf(this.#told);
+    for (const entry of next) {
+      const at = seqOf(entry[0]);
+      if (at !== seq + 1) return this.#takeAfterGap(next);
+      seq = at;
+    }
+    this.#emit({ entries: toEntries(next), missed: 0 });
+  }
+
+  /** There is no telling when subscribers will be told. */
+  pause(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { resolve } of waiting) resolve();
+  }
+
+  /** Learns the room's state, which another instance has changed. */
+  async learnState(): Promise<void> {
+    const [version, state] = await this.#parts.link.send(
+      ["HMGET", this.#keys.room, "version", "state"],
+    ) as (string | null)[];
+    this.#learn(version ?? "0", state ?? "");
+  }
+
+  async #announce(connection: RedisConnection, told: string): Promise<Announced> {
+    const { log, removed, room } = this.#keys;
+    const announced = await connection.run(SCRIPTS.announce, [log, removed, room], [
+      this.#born,
+      this.#known,
+      told,
+    ]) as Announced;
+    this.#learn(announced[2], announced[3]);
+    return announced;
+  }
+
+  #learn(version: string, state: string): void {
+    this.#version = version;
+    this.#state = parseState(state || null);
+  }
+
+  /** Numbers are missing, but for those whose messages have been removed. */
+  async #takeAfterGap(raw: readonly RawEntry[]): Promise<void> {
+    let missed: number | null = 0;
+    let seq = seqOf(this.#told);
+    for (const [id, fields] of raw) {
+      const at = seqOf(id);
+      if (at <= seq) missed = null;
+      else if (at > seq + 1 && !isClear(fields) && missed !== null) {
+        const removed = await this.#parts.link.send(
+          ["ZCOUNT", this.#keys.removed, `(${seq}`, `(${at}`],
+        ) as number;
+        missed += at - seq - 1 - removed;
+      }
+      seq = at;
+    }
+    const next = raw.filter(([id]) => compareIds(id, this.#told) > 0);
+    if (next.length > 0) this.#emit({ entries: toEntries(next), missed });
+  }
+
+  #enqueue<Result>(
+    newJob: (resolve: (result: Result) => void, reject: (error: unknown) => void) => Job,
+  ): Promise<Result> {
+    if (this.#isClosed) {
+      return Promise.reject(new LogUnavailableError("The message log is closed"));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    if (this.#jobs.push(newJob(resolve, reject)) === 1) setImmediate(() => this.#flush());
+    return promise;
+  }
+
+  #enqueueRemoval(args: readonly string[]): Promise<unknown> {
+    return this.#enqueue((resolve, fail) => ({
+      maxEntries: args[0] === "remove-by" ? STEP : 1,
+      encode: () => args,
+      settle: resolve,
+      fail,
+    }));
+  }
+
+  #flush(): void {
+    const jobs = this.#jobs;
+    this.#jobs = [];
+    for (let from = 0; from < jobs.length; from += MAX_JOBS) {
+      const writing = this.#write(jobs.slice(from, from + MAX_JOBS))
+        .finally(() => this.#writing.delete(writing));
+      this.#writing.add(writing);
+    }
+  }
+
+  async #write(jobs: readonly Job[]): Promise<void> {
+    try {
+      const { end, results } = await this.#run(jobs);
+      const entries = results.flatMap((result) => isNew(result) ? result.entry : []);
+      if (entries.length > 0 && seqOf(entries[0].id) === seqOf(this.#told) + 1) {
+        this.#emit({ entries, missed: 0 });
+      }
+      // Once an author or a moderator hears of it, so has everybody here.
+      await this.#untilTold(end);
+      for (const [index, job] of jobs.entries()) job.settle(results[index]);
+    } catch (error) {
+      for (const job of jobs) job.fail(error);
+    }
+  }
+
+  /** Runs the script for some jobs, again where the room's state is another than was thought. */
+  async #run(jobs: readonly Job[]): Promise<{ end: string; results: unknown[] }> {
+    const { link, keep, maxRooms, now, givenNow } = this.#parts;
+    const { log, keys, marks, removed, cleared, copy, room } = this.#keys;
+    while (true) {
+      const version = this.#version;
+      const turn: Turn = { now: now(), state: this.#state };
+      const encoded = jobs.map((job) => job.encode(turn));
+      const state = turn.state === this.#state ? "" : stateJson(turn.state) ?? "usual";
+      const reply = await link.run(
+        SCRIPTS.write,
+        [
+          ...[log, keys, marks, removed, cleared, copy, room],
+          ...[KEYS.rooms, KEYS.changes, KEYS.chat],
+        ],
+        [
+          ...[`${keep}`, this.#known, this.#born, `${link.deadline}`],
+          ...[givenNow ? `${givenNow()}` : "", this.room, `${maxRooms}`, version, state],
+          `${jobs.reduce((sum, { maxEntries }) => sum + maxEntries, 0)}`,
+          ...encoded.flat(),
+        ],
+      ) as unknown[];
+      if (reply[1] === "late") throw new RedisError("Redis was too late");
+      if (reply[1] === "stale") {
+        this.#learn(reply[2] as string, reply[3] as string);
+        continue;
+      }
+      if (state !== "") this.#learn(`${Number(version) + 1}`, state === "usual" ? "" : state);
+      const end = reply[1] as string;
+      this.#know(end);
+      let index = 2;
+      const results = encoded.map((args, at) => {
+        if (args.length === 0) return undefined;
+        const result = reply[index++];
+        return jobs[at] instanceof PostJob ? jobs[at].toResult(result) : result;
+      });
+      return { end, results };
+    }
+  }
+
+  #know(id: string): void {
+    if (compareIds(id, this.#known) > 0) this.#known = id;
+  }
+
+  async #untilTold(id: string): Promise<void> {
+    if (compareIds(id, this.#told) <= 0 || !this.#parts.tail.isFollowing || this.#isClosed) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ id, resolve }));
+  }
+
+  #emit(batch: Batch): void {
+    const last = batch.entries.at(-1)?.id;
+    if (last !== undefined) {
+      this.#told = last;
+      this.#know(last);
+    }
+    for (const listener of this.#listeners) {
+      try {
+        listener(batch);
+      } catch (error) {
+        // A subscriber's own fault; the others and later posts must not pay for it.
+        reportError(error);
+      }
+    }
+    if (this.#waiting.length === 0) return;
+    const isTold = ({ id }: { readonly id: string }) => compareIds(id, this.#told) <= 0;
+    const told = this.#waiting.filter(isTold);
+    this.#waiting = this.#waiting.filter((each) => !isTold(each));
+    for (const { resolve } of told) resolve();
+  }
+
+  /** Has Redis forget the texts of what is not there any more. */
+  async #erase(): Promise<void> {
+    const { log, copy, room } = this.#keys;
+    while (await this.#parts.link.run(SCRIPTS.erase, [log, copy, room], []) === 0);
+    this.#parts.rewriteSoon();
+  }
+
+  #eraseLater(): void {
+    // Should it fail, whoever opens the room next goes on.
+    const erasing = this.#erase().catch(ignoreRedisError).finally(() =>
+      this.#writing.delete(erasing)
+    );
+    this.#writing.add(erasing);
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new LogUnavailableError("The message log is closed");
+  }
+}
+
+/** Gives up a room's messages of before a time; returns the id of the oldest entry left, "" if none is. */
+export async function expire(link: RedisLink, name: string, minMs: number): Promise<string> {
+  const { log, keys, marks, removed, cleared, room } = roomKeys(name);
+  let count: number, first: string;
+  do {
+    [count, first] = await link.run(
+      SCRIPTS.expire,
+      [log, keys, marks, removed, cleared, room, KEYS.rooms],
+      [name, `${minMs}`],
+    ) as [number, string];
+  } while (count === STEP);
+  return first;
+}
+
+/** A post that waits to be appended. */
+class PostJob implements Job {
+  readonly maxEntries = 1;
+  #refusal: Error | undefined;
+
+  constructor(
+    readonly post: Post,
+    readonly refuse: Refuse | undefined,
+    readonly resolve: (appended: Appended) => void,
+    readonly fail: (error: unknown) => void,
+  ) {}
+
+  encode({ state, now }: Turn): readonly string[] {
+    const { key = "", nickname, message, by = "", address = "", moderator } = this.post;
+    this.#refusal = this.refuse?.(withoutEnded(state, now), now);
+    const kind = this.#refusal ? "refused" : "post";
+    return [kind, key, nickname, message, by, address, moderator ? "1" : ""];
+  }
+
+  toResult(result: unknown): Appended | Error {
+    if (typeof result !== "string") {
+      const entry = toEntry(result as RawEntry);
+      return isSameText(entry, this.post)
+        ? { entry, repeated: true }
+        : new KeyConflictError("The key belongs to another message");
+    }
+    if (result === "refused") return this.#refusal!;
+    if (result === "removed") {
+      return new RemovedError("The message with this key has been removed");
+    }
+    if (result === "full") return new RoomLimitError("As many rooms as may be have messages");
+    return { entry: { id: result, json: toJson(result, this.post) }, repeated: false };
+  }
+
+  settle(result: unknown): void {
+    if (result instanceof Error) this.fail(result);
+    else this.resolve(result as Appended);
+  }
+}
+
+/** A change of the state that waits to be made. */
+class UpdateJob implements Job {
+  readonly maxEntries = 0;
+  #result: { readonly state: RoomState } | { readonly error: unknown } | undefined;
+
+  constructor(
+    readonly change: (state: RoomState) => RoomState,
+    readonly resolve: (state: RoomState) => void,
+    readonly fail: (error: unknown) => void,
+  ) {}
+
+  encode(turn: Turn): readonly string[] {
+    try {
+      const state = this.change(withoutEnded(turn.state, turn.now));
+      this.#result = { state };
+      turn.state = state;
+    } catch (error) {
+      this.#result = { error };
+    }
+    return [];
+  }
+
+  settle(): void {
+    const result = this.#result!;
+    if ("error" in result) this.fail(result.error);
+    else this.resolve(result.state);
+  }
+}
+
+type Content = Pick<ChatMessage, "nickname" | "message" | "by" | "moderator">;
+
+/** The last moment, since many messages share it. */
+let lastMoment = { ms: NaN, moment: momentOf(new Date(0)) };
+
+function toJson(id: string, { nickname, message, by, moderator }: Content): string {
+  const ms = Number(id.slice(0, id.indexOf("-")));
+  if (ms !== lastMoment.ms) lastMoment = { ms, moment: momentOf(new Date(ms)) };
+  return messageJson({ id, nickname, message, ...lastMoment.moment, by, moderator });
+}
+
+function toEntries(raw: readonly RawEntry[]): LogEntry[] {
+  return raw.map(toEntry);
+}
+
+function toEntry([id, list]: RawEntry): LogEntry {
+  if (list[0] === "r") {
+    const removes = list[1];
+    return { id, json: JSON.stringify({ id, removes }), removes };
+  }
+  const fields: Record<string, string> = {};
+  for (let index = 0; index < list.length; index += 2) fields[list[index]] = list[index + 1];
+  const { n: nickname, m: message, b: by, o } = fields;
+  return { id, json: toJson(id, { nickname, message, by, ...(o && { moderator: true }) }) };
+}
+
+function isNew(result: unknown): result is Appended {
+  return typeof result === "object" && result !== null && "repeated" in result && !result.repeated;
+}
+
+function isClear([field, value]: readonly string[]): boolean {
+  return field === "r" && value === "all";
+}
+
+function isSameText({ json }: LogEntry, post: Post): boolean {
+  const { nickname, message }: ChatMessage = JSON.parse(json);
+  return nickname === post.nickname && message === post.message;
+}
+
+function seqOf(id: string): number {
+  return Number(id.slice(id.indexOf("-") + 1));
+}
+
+function idOr(text: string, other: string): string {
+  return parseId(text) ? text : other;
+}

@@ -1,0 +1,57 @@
+/** What is said at the terminal of the Redis that messages are kept in. */
+
+import { RedisError } from "./connection.ts";
+import type { RedisLink } from "./link.ts";
+
+/** What about its settings endangers messages, as far as Redis lets us see them. */
+export async function readWarnings(link: RedisLink): Promise<string[]> {
+  const info = await ask(link, ["INFO", "persistence"], ["INFO", "memory"]);
+  const [, policy = "noeviction"] = /^maxmemory_policy:(\S+)/m.exec(info) ?? [];
+  const warnings: string[] = [];
+  if (info.includes("aof_enabled:0")) {
+    warnings.push(
+      "Redis keeps messages in memory only: set appendonly yes and appendfsync always, " +
+        "or they are lost when it ends",
+    );
+  } else if (info !== "") {
+    const [, fsync = "always"] = (await ask(link, ["CONFIG", "GET", "appendfsync"])).split("\n");
+    if (fsync !== "always") {
+      warnings.push(
+        `Redis has appendfsync ${fsync}: set it to always, or the last messages may be lost when it ends`,
+      );
+    }
+  }
+  if (policy !== "noeviction" && !policy.startsWith("volatile-")) {
+    warnings.push(
+      `Redis has maxmemory-policy ${policy}: set it to noeviction, or it may drop messages when it is full`,
+    );
+  }
+  return warnings;
+}
+
+/** Says which settings are other at another instance. */
+export function otherSettings(flags: readonly string[]): string {
+  return `Another instance of this chat has been started with another ${flags.join(", ")}: ` +
+    "give all instances the same";
+}
+
+/** Why a start failed: the line that it ends with. */
+export function startProblem(url: string, { message }: RedisError): Error {
+  const { protocol, host } = new URL(url);
+  const reason = message.replace(/^NEWER /, "");
+  return new Error(
+    `the message log at ${protocol}//${host} can't be used: ${reason}; ` +
+      "start Redis 7.0 or newer there, or change --message-log",
+  );
+}
+
+/** The replies as one text; nothing where Redis does not let us see. */
+async function ask(link: RedisLink, ...commands: string[][]): Promise<string> {
+  try {
+    const replies = await Promise.all(commands.map((args) => link.send(args)));
+    return replies.flat().join("\n");
+  } catch (error) {
+    if (error instanceof RedisError && error.isHopeless) return "";
+    throw error;
+  }
+}
