@@ -26,10 +26,10 @@ local function last_of(log)
   return redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 end
 
--- An entry's fields by their names. Of a message: n(ickname), m(essage), b(y), k(ey), a(ddress),
--- o(f a moderator); of a removal: r(emoves).
+-- An entry's id, and its fields by their names. Of a message: n(ickname), m(essage), b(y), k(ey),
+-- a(ddress), o(f a moderator); of a removal: r(emoves).
 local function fields_of(entry)
-  local fields = {}
+  local fields = {id = entry[1]}
   for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
   return fields
 end
@@ -89,25 +89,39 @@ local function parts_of_gone(gone)
   return id, mark ~= '' and mark, key ~= '' and key
 end
 
--- Forgets the key and the address of a message that is not kept any more, unless a newer has them too.
-local function forget(keys, marks, id, mark, key)
-  if key and redis.call('HGET', keys, key) == id then redis.call('HDEL', keys, key) end
-  local last = mark and redis.call('HGET', marks, mark)
-  if last and string.match(last, '^%S+') == id then redis.call('HDEL', marks, mark) end
-end
-
-local function forget_message(keys, marks, entry)
-  local fields = fields_of(entry)
-  forget(keys, marks, entry[1], fields.b, fields.k)
+-- Forgets the keys of messages that are not kept any more, and the addresses that no newer ones have.
+local function forget(keys, marks, messages)
+  local gone_keys, of_mark, of_message = {}, {}, {}
+  for _, message in ipairs(messages) do
+    if message.k then gone_keys[#gone_keys + 1] = message.k end
+    if message.b then
+      of_mark[#of_mark + 1] = message.b
+      of_message[#of_message + 1] = message.id
+    end
+  end
+  if #gone_keys > 0 then redis.call('HDEL', keys, unpack(gone_keys)) end
+  if #of_mark == 0 then return end
+  for index, last in ipairs(redis.call('HMGET', marks, unpack(of_mark))) do
+    if last and string.match(last, '^%S+') == of_message[index] then
+      redis.call('HDEL', marks, of_mark[index])
+    end
+  end
 end
 
 -- The same for the removed messages that are noted in `gone` and have a lower number.
 local function forget_gone(keys, marks, gone, seq)
-  local range = '(' .. text(seq)
-  for _, each in ipairs(redis.call('ZRANGEBYSCORE', gone, '-inf', range)) do
-    forget(keys, marks, parts_of_gone(each))
+  local to = '(' .. text(seq)
+  while true do
+    local old = redis.call('ZRANGEBYSCORE', gone, '-inf', to, 'LIMIT', 0, 1000)
+    if #old == 0 then return end
+    local messages = {}
+    for _, each in ipairs(old) do
+      local id, mark, key = parts_of_gone(each)
+      messages[#messages + 1] = {id = id, b = mark, k = key}
+    end
+    forget(keys, marks, messages)
+    redis.call('ZREM', gone, unpack(old))
   end
-  redis.call('ZREMRANGEBYSCORE', gone, '-inf', range)
 end
 
 -- Has the list of rooms say what a room has; the main room is always there.

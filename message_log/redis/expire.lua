@@ -15,13 +15,15 @@ end
 if #old == 0 then return answer() end
 local meta = redis.call('HMGET', room, 'removals', 'state')
 local removals = tonumber(meta[1] or '0')
+local messages = {}
 for _, entry in ipairs(old) do
   if is_removal(entry) then
     removals = removals - 1
   else
-    forget_message(keys, marks, entry)
+    messages[#messages + 1] = fields_of(entry)
   end
 end
+forget(keys, marks, messages)
 local last = old[#old][1]
 local length = redis.call('XLEN', log) - #old
 redis.call('XTRIM', log, 'MAXLEN', length)

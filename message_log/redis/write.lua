@@ -205,19 +205,23 @@ end
 local function trim()
   local excess = length - math.min(removals, FREE_REMOVALS) - keep
   if excess <= 0 then return end
-  local count, last = 0, nil
-  for _, entry in ipairs(redis.call('XRANGE', log, '-', '+', 'COUNT', TRIM_SIZE)) do
-    if excess == 0 then break end
-    count = count + 1
-    last = entry[1]
-    if is_removal(entry) then
-      removals = removals - 1
-      if removals >= FREE_REMOVALS then excess = excess - 1 end
-    else
-      forget_message(keys, marks, entry)
-      excess = excess - 1
+  excess = math.min(excess, TRIM_SIZE)
+  local count, last, messages = 0, nil, {}
+  while excess > 0 do
+    local oldest = redis.call('XRANGE', log, last and '(' .. last or '-', '+', 'COUNT', excess)
+    for _, entry in ipairs(oldest) do
+      count = count + 1
+      last = entry[1]
+      if is_removal(entry) then
+        removals = removals - 1
+        if removals >= FREE_REMOVALS then excess = excess - 1 end
+      else
+        messages[#messages + 1] = fields_of(entry)
+        excess = excess - 1
+      end
     end
   end
+  forget(keys, marks, messages)
   length = length - count
   redis.call('XTRIM', log, 'MAXLEN', length)
   forget_gone(keys, marks, removed, select(2, parts(last)))
