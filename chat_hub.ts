@@ -51,6 +51,8 @@ const ENCODER = new TextEncoder();
  * - **Bounds.** A chunk is bounded. A reader without room for one stops being live and
  *   reads on from the log; it neither holds up the others nor is held up by them.
  *   If messages come faster than they can be sent, all do so.
+ * - **Losses.** If the log has lost messages, all readers read on from it: each is sent the `gap` that it
+ *   has, or none.
  * - **Release.** A reader that left is forgotten at once. One that takes nothing for
  *   two heartbeats is cut off; it can resume from its cursor. Timers run only
  *   while somebody reads.
@@ -87,6 +89,8 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   /** What the log emitted and no fan-out has begun with, and its length as JSON. */
   #pending: LogEntry[] = [];
   #pendingLength = 0;
+  /** Messages have been lost before those that wait. */
+  #hasLost = false;
   /** The id of the last message that a fan-out has begun with. */
   #published = BEFORE_ALL;
   /** The fan-out in progress; without a chunk it makes readers read on from the log. */
@@ -150,13 +154,23 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     this.close();
   }
 
-  #publish({ entries }: Batch): void {
+  #publish({ entries, missed }: Batch): void {
+    if (missed !== 0) this.#forgetAll();
     for (const entry of entries) {
       this.#pending.push(entry);
       this.#pendingLength += entry.json.length;
     }
     if (entries.some(({ removes }) => removes !== undefined)) this.#forgetRemoved(entries);
-    if (entries.length > 0) this.#turns.add(this);
+    if (entries.length > 0 || missed !== 0) this.#turns.add(this);
+  }
+
+  /** Has every reader read on from the log, which knows what each of them lacks. */
+  #forgetAll(): void {
+    this.#hasLost = true;
+    this.#pending = [];
+    this.#pendingLength = 0;
+    this.#chunk = undefined;
+    for (const reader of [...this.#catchingUp]) reader.dropPage();
   }
 
   /** Sends nobody what a batch has removed. */
@@ -189,7 +203,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
 
   /** Encodes the next chunk; returns the readers to send it to. */
   #begin(): Iterator<Reader, unknown> {
-    if (this.#pendingLength > MAX_PENDING_LENGTH) return this.#beginOverflow();
+    if (this.#hasLost || this.#pendingLength > MAX_PENDING_LENGTH) return this.#beginOverflow();
     const entries = this.#takePending();
     const events = this.#presence.take();
     this.#chunk = ENCODER.encode(entryFrames(entries) + events);
@@ -201,15 +215,17 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     return this.#live.values();
   }
 
-  /** Drops what waits: everyone who lacks some of it reads it in the log. */
+  /** Drops what waits: everyone who lacks some of it, or may, reads it in the log. */
   #beginOverflow(): Iterator<Reader, unknown> {
-    this.#published = this.#pending.at(-1)!.id;
+    const hasLost = this.#hasLost;
+    this.#hasLost = false;
+    this.#published = this.#pending.at(-1)?.id ?? BEFORE_ALL;
     this.#pending = [];
     this.#pendingLength = 0;
     this.#chunk = undefined;
     this.#chunkEntries = [];
     const behind = [...this.#arriving].filter(({ cursor }) =>
-      compareIds(cursor!, this.#published) < 0
+      hasLost || compareIds(cursor!, this.#published) < 0
     );
     return [...this.#live, ...behind].values();
   }

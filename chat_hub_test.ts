@@ -3,6 +3,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { mock } from "node:test";
 import {
+  type Batch,
+  type LogEntry,
+  type LogPage,
   LogUnavailableError,
   type MessageLog,
   type Range,
@@ -11,7 +14,7 @@ import {
 import { changedLog, openLog } from "./tests/open_log.ts";
 import { EVENT_DELAY_MS } from "./reader/presence.ts";
 import { BrokenOffError, Reader } from "./reader/reader.ts";
-import { Replay, toFrames } from "./reader/replay.ts";
+import { Replay, type ReplayPage, toFrames } from "./reader/replay.ts";
 import { Room } from "./room.ts";
 import { EventReader } from "./tests/event_reader.ts";
 
@@ -654,4 +657,146 @@ Deno.test("ChatHub sends nothing of a page after a message in it is removed, but
   assert(!text.includes("rude"), text.slice(-200));
   const ids = [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
   assertEquals(ids.slice(0, -1), posted.toSpliced(4, 1));
+});
+
+/** A room whose log emits nothing but what a test says, and what reads of it there are. */
+async function openLossyRoom(keep: number) {
+  const log = await openLog("memory:", { keep });
+  const listeners = new Set<(batch: Batch) => void>();
+  const emitEntries = (entries: readonly LogEntry[], missed: number | null = 0) => {
+    for (const listener of listeners) listener({ entries, missed });
+  };
+  const reads: Range[] = [];
+  /** What the log says instead of what it has. */
+  const answers: LogPage[] = [];
+  const room = await openRoom({
+    log: changedLog(log, {
+      // deno-lint-ignore require-await
+      async read(range) {
+        reads.push(range);
+        return answers.at(-1) ?? log.read(range);
+      },
+      subscribe: (onBatch) => {
+        listeners.add(onBatch);
+        return { [Symbol.dispose]: () => void listeners.delete(onBatch) };
+      },
+    }),
+  });
+  return {
+    ...room,
+    reads,
+    answers,
+    emitEntries,
+    /** Emits the last messages there are. */
+    async emit(count: number, missed: number | null = 0) {
+      emitEntries((await log.read({ latest: count })).entries, missed);
+    },
+  };
+}
+
+/** The ids of all messages and the gaps, up to a message. */
+async function readUntil(reader: EventReader, last: string): Promise<unknown[]> {
+  const seen: unknown[] = [];
+  while (seen.at(-1) !== last) {
+    const { event, id, data } = (await reader.next())!;
+    if (event === "gap") seen.push(JSON.parse(data!));
+    else if (event === undefined && data !== undefined) seen.push(id);
+  }
+  return seen;
+}
+
+Deno.test("ChatHub gives each reader the gap that it has where the log has lost messages", async () => {
+  await using room = await openLossyRoom(5);
+  const early = await room.joinLive();
+  const ids = await room.post("1", "2", "3");
+  await room.emit(3);
+  assertEquals(await readUntil(early, ids[2]), ids);
+  // Two that no reader gets of the log before they are lost, and one that has everything.
+  ids.push(...await room.post("4", "5", "6", "7", "8", "9"));
+  const arriving = await room.joinLive();
+  ids.push(...await room.post("10"));
+  const late = room.join({ since: ids[0] });
+  await late.nextOf("online");
+  await room.emit(1, 6);
+  assertEquals(await readUntil(early, ids[9]), [{ missed: 2 }, ...ids.slice(5)]);
+  assertEquals(await readUntil(arriving, ids[9]), [ids[9]]);
+  for (const reader of [early, arriving, late]) await reader.nextOf("online");
+  ids.push(...await room.post("11"));
+  await room.emit(1);
+  for (const reader of [early, arriving, late]) {
+    assertEquals(await readUntil(reader, ids[10]), [ids[10]]);
+  }
+  assertEquals(room.hub.readers, 3);
+});
+
+Deno.test("ChatHub sends nothing that waits or is on its way once the log has lost messages", async () => {
+  await using room = await openLossyRoom(5);
+  const readers = [];
+  for (let n = 0; n < 100; n++) readers.push(await room.joinLive());
+  const ids = await room.post("1", "2", "3", "4", "5", "6", "7", "8", "9");
+  const { entries } = await room.log.read({ latest: 5 });
+  room.emitEntries(entries.slice(0, 2));
+  // Some have got the chunk, the others have not.
+  await new Promise((resolve) => setImmediate(resolve));
+  room.emitEntries(entries.slice(2, 3));
+  room.emitEntries(entries.slice(4), 1);
+  assertEquals(await readUntil(readers[0], ids[8]), ids.slice(4));
+  assertEquals(await readUntil(readers[99], ids[8]), [{ missed: 4 }, ...ids.slice(4)]);
+});
+
+Deno.test("ChatHub lets readers be live where the log has lost all, whatever it had sent", async () => {
+  await using room = await openLossyRoom(5);
+  const reader = await room.joinLive();
+  const [last] = await room.post("1");
+  await room.emit(1);
+  await readUntil(reader, last);
+  const lost = { entries: [], missed: null, cursor: "5-0", end: "5-0", hasOlder: false };
+  room.answers.push(lost);
+  room.reads.length = 0;
+  await room.emit(0, null);
+  assertEquals(await reader.nextOf("gap"), '{"missed":null}');
+  await reader.nextOf("online");
+  for (let n = 0; n < 10; n++) await new Promise((resolve) => setImmediate(resolve));
+  assertEquals(room.reads, [{ since: last }]);
+  // Those who come later are not kept waiting for what was sent before.
+  const later = room.join({ since: "5-0" });
+  await later.nextOf("online");
+  await room.emit(0, null);
+  assertEquals(await later.nextOf("gap"), '{"missed":null}');
+  assertEquals(room.hub.readers, 2);
+});
+
+Deno.test("ChatHub has a reader that is getting a page go on after its frame once messages are lost", async () => {
+  await using room = await openLossyRoom(20);
+  const ids = await room.post(...Array.from({ length: 12 }, () => "x".repeat(4000)));
+  const stream = room.open({ since: ids[0] });
+  for (let n = 0; n < 4; n++) await new Promise((resolve) => setImmediate(resolve));
+  room.answers.push({ entries: [], missed: null, cursor: "5-0", end: "5-0", hasOlder: false });
+  room.reads.length = 0;
+  await room.emit(0, null);
+  const reader = new EventReader(new Response(stream));
+  assertEquals(await reader.nextOf("gap"), '{"missed":null}');
+  const [{ since }] = room.reads as { since: string }[];
+  const seen = ids.indexOf(since);
+  assert(seen > 0 && seen < ids.length - 1, `it has read ${seen} messages of ${ids.length}`);
+});
+
+Deno.test("Reader sends nothing of a page that was dropped when it had just been read", async () => {
+  const pages = ["stale", "fresh"].map((text) => ({
+    bytes: new TextEncoder().encode(`id: 1-1\ndata: ${text}\n\n`),
+    missed: 0,
+    cursor: "1-1",
+    isLast: false,
+  }));
+  const { promise, resolve } = Promise.withResolvers<ReplayPage>();
+  const replay = { read: mock.fn(() => pages[1], () => promise, { times: 1 }) };
+  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {} };
+  const reader = new Reader(hub, replay, NEWCOMER);
+  const stream = new ReadableStream(reader);
+  while (replay.read.mock.callCount() === 0) await Promise.resolve();
+  resolve(pages[0]);
+  reader.dropPage();
+  const events = new EventReader(new Response(stream));
+  assertEquals((await events.next())!.data, "fresh");
+  await events[Symbol.asyncDispose]();
 });

@@ -58,7 +58,7 @@ export class BrokenOffError extends Error {
  */
 export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   readonly #hub: ReaderHub;
-  readonly #replay: Replay;
+  readonly #replay: Pick<Replay, "read">;
   readonly #start: Start;
   readonly #options: ReaderOptions;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
@@ -66,6 +66,8 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   /** The page that it is getting in pieces, and how many bytes of it are sent. */
   #page: ReplayPage | undefined;
   #pageSent = 0;
+  /** Whether the page that it reads has been dropped already. */
+  #isDropped = false;
   /** Ends the pull that lasts as long as the reader is live. */
   #resume: (() => void) | undefined;
   #isOver = false;
@@ -74,7 +76,12 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   #taken = -1;
   #idleHeartbeats = 0;
 
-  constructor(hub: ReaderHub, replay: Replay, start: Start, options: ReaderOptions = {}) {
+  constructor(
+    hub: ReaderHub,
+    replay: Pick<Replay, "read">,
+    start: Start,
+    options: ReaderOptions = {},
+  ) {
     this.#hub = hub;
     this.#replay = replay;
     this.#start = start;
@@ -97,6 +104,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
    * resolves when there may be more to send, for a live reader once it is behind.
    */
   pull(): Promise<void> {
+    this.#isDropped = false;
     const start = this.#cursor === undefined ? this.#start : { since: this.#cursor };
     const page = this.#page ?? this.#replay.read(start);
     return page instanceof Promise ? this.#sendWhenRead(page) : this.#sendPiece(page);
@@ -133,10 +141,11 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   /**
-   * Called when messages have been removed: what is left of the page that it is getting may be one of
-   * them. It reads on after the frame that it is getting.
+   * Called when messages have been removed or lost: the page that it is getting is no longer what the log
+   * has. It reads on after the frame that it is getting.
    */
   dropPage(): void {
+    this.#isDropped = true;
     if (!this.#page) return;
     const { bytes } = this.#page;
     const end = frameEnd(bytes, this.#pageSent);
@@ -197,7 +206,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
       this.#hub.leave(this);
       throw error;
     }
-    return this.#sendPiece(page);
+    return this.#isDropped ? nextTurn() : this.#sendPiece(page);
   }
 
   /** Sends a piece of a page; resolves when it is time for the next. */

@@ -71,7 +71,7 @@ export class Replay implements Disposable {
   /** All other pages; valid until the log grows. */
   readonly #last = new Map<string, ReplayPage>();
   readonly #reading = new Map<string, Promise<ReplayPage>>();
-  /** How many times the log has grown, and has lost messages before their number said so. */
+  /** How many times the log has grown, and has lost messages that were in it. */
   #generation = 0;
   #losses = 0;
   #isOver = false;
@@ -84,11 +84,12 @@ export class Replay implements Disposable {
     this.#log = log;
     this.#encode = encode;
     this.#budget = budget;
-    this.#subscription = log.subscribe(({ entries }) => {
+    this.#subscription = log.subscribe(({ entries, missed }) => {
       this.#generation++;
       this.#reading.clear();
       this.#forget(this.#last);
-      if (entries.length > 0 && entries.every(({ removes }) => removes === undefined)) return;
+      const isLoss = missed !== 0 || entries.length === 0;
+      if (!isLoss && entries.every(({ removes }) => removes === undefined)) return;
       this.#losses++;
       this.#forget(this.#final);
     });

@@ -69,6 +69,23 @@ Deno.test("Replay.read() keeps full pages, and no more of them than 16 MiB", asy
   assertEquals(reads, ["1-1", "1-2", "1-3", "1-4", "1-1"].map((since) => ({ since })));
 });
 
+Deno.test("Replay.read() keeps no page, full ones neither, once the log has lost messages", async () => {
+  for (const missed of [1, null]) {
+    let reads = 0;
+    const { log, grow } = fakeLog(() => {
+      reads++;
+      return { entries: [ENTRY], missed: 0, cursor: ENTRY.id, end: "9-10", hasOlder: false };
+    });
+    using replay = new Replay(log, toFrames);
+    const start = { since: "9-8" };
+    await replay.read(start);
+    grow({ entries: [ENTRY], missed });
+    await replay.read(start);
+    await replay.read(start);
+    assertEquals(reads, 2);
+  }
+});
+
 Deno.test("Replay.read() gives nothing that was removed, whatever it has kept or is reading", async () => {
   await using log = await openLog("memory:", { keep: 1000 });
   const posts = Array.from(

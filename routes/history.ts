@@ -95,8 +95,10 @@ class HistoryBody implements UnderlyingDefaultSource<Uint8Array> {
     this.#withRemovals = withRemovals;
     this.#held = held;
     held.use(room.use());
-    held.use(room.follow(({ entries }) => {
-      if (entries.some(({ removes }) => this.#holds(removes))) {
+    held.use(room.follow(({ entries, missed }) => {
+      // One of them may have been a removal.
+      if (missed !== 0 && this.#holds("all")) this.#breakOff("The log has lost messages");
+      else if (entries.some(({ removes }) => this.#holds(removes))) {
         this.#breakOff("A message in the history has been removed");
       }
     }));

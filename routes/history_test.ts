@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
-import type { LogEntry } from "../message_log/message_log.ts";
-import { openLog } from "../tests/open_log.ts";
+import type { Batch, LogEntry } from "../message_log/message_log.ts";
+import { changedLog, openLog } from "../tests/open_log.ts";
 import { BrokenOffError } from "../reader/reader.ts";
 import { Room } from "../room.ts";
 import { sendHistory } from "./history.ts";
@@ -173,4 +173,26 @@ Deno.test("a history breaks off when something is removed that it has read and n
   const second = await begin();
   await room.log.remove("all");
   await assertRejects(() => rest(second), BrokenOffError);
+});
+
+Deno.test("a history breaks off when the log has lost messages while some are not sent", async () => {
+  const log = await openLog("memory:", { keep: 1000 });
+  let emit!: (batch: Batch) => void;
+  await using room = new Room(
+    changedLog(log, {
+      subscribe: (onBatch) => {
+        const emitted = emit;
+        emit = (batch) => (emitted?.(batch), onBatch(batch));
+        return log.subscribe(onBatch);
+      },
+    }),
+    { heartbeatMs: HEARTBEAT_MS },
+  );
+  await append(room, 200);
+  const reader = (await ask(room, "?since=all")).body!.getReader();
+  await reader.read();
+  emit({ entries: [], missed: null });
+  await assertRejects(async () => {
+    while (!(await reader.read()).done);
+  }, BrokenOffError);
 });

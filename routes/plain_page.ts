@@ -86,7 +86,8 @@ async function readToEnd(
   const { end, hasOlder, ...first } = await log.read(range);
   let { entries, cursor } = first;
   using _subscription = log.subscribe((batch) => {
-    entries = withoutRemoved(entries, batch.entries);
+    // One of those that are missing may have been a removal.
+    entries = batch.missed === 0 ? withoutRemoved(entries, batch.entries) : [];
   });
   while (compareIds(cursor, end) < 0) {
     await nextTurn();
