@@ -18,6 +18,13 @@ local function clock(given)
   return now, given ~= '' and tonumber(given) or now
 end
 
+-- Has the chat what all instances go by; if Redis has lost it, an instance that knows brings it back.
+local function begin_chat(chat, version, secret, born)
+  redis.call('HSETNX', chat, 'version', version)
+  redis.call('HSETNX', chat, 'secret', secret)
+  redis.call('HSETNX', chat, 'born', born)
+end
+
 local function first_of(log)
   return redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 end

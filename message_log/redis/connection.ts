@@ -12,7 +12,8 @@ export const DEADLINE_MS = 2000;
 /** Replies of a Redis that is no use, but may soon be one elsewhere. */
 const USELESS = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLICAS|MISCONF)/;
 /** Replies that waiting does not change. */
-const HOPELESS = /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR invalid DB|ERR DB index)/;
+const HOPELESS =
+  /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR DB index|ERR Error compiling)/;
 
 /** What a command and its arguments are sent as. */
 export type Args = readonly string[];
@@ -37,11 +38,18 @@ export class RedisConnection {
     this.#client.on("error", (error: Error) => this.destroy(error.message));
   }
 
-  /** @throws {RedisError} If it can't be made in time; see {@linkcode RedisError.isHopeless}. */
-  static async open(url: string): Promise<RedisConnection> {
+  /**
+   * @param signal Gives it up, also before it is made.
+   * @throws {RedisError} If it can't be made in time; see {@linkcode RedisError.isHopeless}.
+   */
+  static async open(url: string, signal: AbortSignal): Promise<RedisConnection> {
     const connection = new RedisConnection(url);
+    const close = () => connection.destroy("The message log is closed");
+    signal.addEventListener("abort", close);
+    void connection.ended.then(() => signal.removeEventListener("abort", close));
     const connecting = connection.#client.connect();
-    await connection.#within(DEADLINE_MS, connecting);
+    const failed = connection.ended.then((reason) => Promise.reject(new RedisError(reason)));
+    await connection.#within(DEADLINE_MS, Promise.race([connecting, failed]));
     return connection;
   }
 

@@ -23,6 +23,8 @@ export interface RedisInstancesOptions {
   readonly link: RedisLink;
   /** The name of this one. */
   readonly id: string;
+  /** What Redis must have of the chat: what begin.lua takes. */
+  readonly chat: readonly string[];
   readonly settings: Readonly<Record<string, string>>;
   /** Called with the flags of the settings that are other elsewhere, once for each. */
   onOtherSettings?(flags: readonly string[]): void;
@@ -73,16 +75,19 @@ export class RedisInstances {
   }
 
   async #beat(): Promise<void> {
-    const { link, id, settings, onBeat } = this.#options;
+    const { link, id, chat, settings, onBeat } = this.#options;
     const readers: Record<string, number> = {};
     for (const [room, { here }] of this.#rooms) if (here > 0) readers[room] = here;
     const said: Said = { readers, settings };
     try {
-      const others = await link.run(SCRIPTS.beat, [KEYS.instances], [
+      const sent = performance.now();
+      const [now, ...others] = await link.run(SCRIPTS.beat, [KEYS.instances, KEYS.chat], [
         id,
         `${GONE_MS}`,
         JSON.stringify(said),
+        ...chat,
       ]) as string[];
+      link.setClock(Number(now), sent);
       this.#hear(others.map((text) => JSON.parse(text)));
     } catch (error) {
       ignoreRedisError(error);

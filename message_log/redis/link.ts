@@ -8,6 +8,8 @@ const MIN_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 /** What lasted this long was no failure. */
 const STABLE_MS = 1000;
+/** What took longer tells too little of the time. */
+const MAX_ROUND_TRIP_MS = 200;
 /** A script gives up this much before the instance does. */
 const MARGIN_MS = 100;
 
@@ -32,17 +34,14 @@ export async function stayConnected(
   while (!signal.aborted) {
     const start = performance.now();
     let connection: RedisConnection | undefined;
-    const close = () => connection?.destroy("The message log is closed");
-    signal.addEventListener("abort", close);
     try {
-      connection = await RedisConnection.open(url);
+      connection = await RedisConnection.open(url, signal);
       await use(connection);
     } catch (error) {
       if (!(error instanceof RedisError)) throw error;
       if (!signal.aborted) onFailure?.(error);
     }
-    signal.removeEventListener("abort", close);
-    close();
+    connection?.destroy("The connection is not needed any more");
     if (performance.now() - start > STABLE_MS) pauseMs = MIN_PAUSE_MS;
     await pause(pauseMs * (0.5 + Math.random()), signal);
     pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
@@ -106,9 +105,10 @@ export class RedisLink {
     return this.#connection?.run(script, keys, args) ?? this.#refuse();
   }
 
-  /** Takes note of the time that Redis has answered. */
-  setClock(now: number): void {
-    this.#clockOffset = now - performance.now();
+  /** Takes note of what Redis' clock showed in the middle of the time from `sent` to now. */
+  setClock(now: number, sent: number): void {
+    const received = performance.now();
+    if (received - sent <= MAX_ROUND_TRIP_MS) this.#clockOffset = now - (sent + received) / 2;
   }
 
   async close(): Promise<void> {
@@ -117,8 +117,11 @@ export class RedisLink {
   }
 
   async #readClock(connection: RedisConnection): Promise<void> {
+    const sent = performance.now();
     const [seconds, micros] = await connection.send(["TIME"]) as string[];
-    this.setClock(Number(seconds) * 1000 + Number(micros) / 1000);
+    const now = Number(seconds) * 1000 + Number(micros) / 1000;
+    this.#clockOffset = now - performance.now();
+    this.setClock(now, sent);
   }
 
   #refuse(): Promise<never> {

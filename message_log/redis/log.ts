@@ -357,9 +357,10 @@ export class RedisLog implements MessageLog, Followed {
     try {
       const { end, results } = await this.#run(jobs);
       const entries = results.flatMap((result) => isNew(result) ? result.entry : []);
-      if (entries.length > 0 && seqOf(entries[0].id) === seqOf(this.#told) + 1) {
-        this.#emit({ entries, missed: 0 });
-      }
+      // What nothing else has come between need not be waited for.
+      const isNext = entries.at(-1)?.id === end &&
+        seqOf(end) - entries.length === seqOf(this.#told);
+      if (isNext) this.#emit({ entries, missed: 0 });
       // Once an author or a moderator hears of it, so has everybody here.
       await this.#untilTold(end);
       for (const [index, job] of jobs.entries()) job.settle(results[index]);

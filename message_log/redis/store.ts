@@ -171,18 +171,10 @@ export class RedisStore implements MessageStore {
 
   /** With each new connection: what Redis must have of the chat, and what it has. */
   async #begin(connection: RedisConnection): Promise<void> {
-    const { now = () => this.#begun?.born } = this.#options;
-    const { secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES)), born } = this.#begun ??
-      {};
-    const reply = await connection.run(SCRIPTS.begin, [KEYS.chat], [
-      `${VERSION}`,
-      secret.toBase64(),
-      `${born ?? now() ?? ""}`,
-    ]) as string[];
+    const reply = await connection.run(SCRIPTS.begin, [KEYS.chat], this.#toBegin) as string[];
     if (Number(reply[0]) > VERSION) {
       throw new RedisError(
-        `NEWER what it has is of version ${reply[0]}, and this program knows ${VERSION}; ` +
-          "run the newer program",
+        `NEWER its messages are of version ${reply[0]}, and this program knows ${VERSION}`,
       );
     }
     this.#begun ??= { secret: Uint8Array.fromBase64(reply[1]), born: Number(reply[2]) };
@@ -192,6 +184,16 @@ export class RedisStore implements MessageStore {
     ]);
   }
 
+  /** What begin.lua takes. */
+  get #toBegin(): string[] {
+    const { now } = this.#options;
+    const { secret, born } = this.#begun ?? {
+      secret: crypto.getRandomValues(new Uint8Array(SECRET_BYTES)),
+      born: now?.() ?? "",
+    };
+    return [`${VERSION}`, secret.toBase64(), `${born}`];
+  }
+
   /** Shows the others that this instance is there. */
   async #join(): Promise<void> {
     const { settings = {}, onWarning, keepDays } = this.#options;
@@ -199,6 +201,7 @@ export class RedisStore implements MessageStore {
     this.#instances = new RedisInstances({
       link: this.#link,
       id: this.#instance,
+      chat: this.#toBegin,
       settings: await digests(settings, this.secret),
       onOtherSettings: (flags) => onWarning?.(otherSettings(flags)),
       onBeat: () => this.#rewrite(),

@@ -3,6 +3,19 @@
 import { RedisError } from "./connection.ts";
 import type { RedisLink } from "./link.ts";
 
+/** What to do about a reason that Redis can't be used for; the last is for all others. */
+const ADVICE: readonly [RegExp, string][] = [
+  [
+    /^(WRONGPASS|NOAUTH|ERR AUTH)/,
+    "change the user and the password in --message-log or CHAT_MESSAGE_LOG",
+  ],
+  [/^NOPERM/, "give the user the rights that docs/operations.md lists"],
+  [/^WRONGTYPE/, "another program uses its keys: choose another database in --message-log"],
+  [/^ERR DB index/, "change the number of the database in --message-log"],
+  [/^NEWER/, "run the newer program"],
+  [/^/, "start Redis 7.0 or newer there, or change --message-log"],
+];
+
 /** What about its settings endangers messages, as far as Redis lets us see them. */
 export async function readWarnings(link: RedisLink): Promise<string[]> {
   const info = await ask(link, ["INFO", "persistence"], ["INFO", "memory"]);
@@ -38,11 +51,9 @@ export function otherSettings(flags: readonly string[]): string {
 /** Why a start failed: the line that it ends with. */
 export function startProblem(url: string, { message }: RedisError): Error {
   const { protocol, host } = new URL(url);
-  const reason = message.replace(/^NEWER /, "");
-  return new Error(
-    `the message log at ${protocol}//${host} can't be used: ${reason}; ` +
-      "start Redis 7.0 or newer there, or change --message-log",
-  );
+  const [, advice] = ADVICE.find(([pattern]) => pattern.test(message))!;
+  const reason = message.replace(/^NEWER /, "").replace(/\.$/, "");
+  return new Error(`the message log at ${protocol}//${host} can't be used: ${reason}; ${advice}`);
 }
 
 /** The replies as one text; nothing where Redis does not let us see. */

@@ -40,9 +40,9 @@ if (meta[1] or '0') ~= version then
   return {text(time), 'stale', meta[1] or '0', meta[5] or ''}
 end
 born = meta[2] or born
-local removals = tonumber(meta[4] or '0')
-local has_state = meta[5]
 local length = redis.call('XLEN', log)
+local removals = math.min(tonumber(meta[4] or '0'), length)
+local has_state = meta[5]
 local had_messages = length > removals
 
 -- Ids go on after the highest that anybody knows of.
@@ -209,6 +209,7 @@ local function trim()
   local count, last, messages = 0, nil, {}
   while excess > 0 do
     local oldest = redis.call('XRANGE', log, last and '(' .. last or '-', '+', 'COUNT', excess)
+    if #oldest == 0 then break end
     for _, entry in ipairs(oldest) do
       count = count + 1
       last = entry[1]
@@ -253,7 +254,7 @@ trim()
 local has_messages = length > removals
 if seq > begin_seq or new_state ~= '' then
   redis.call('HSET', room, 'born', born, 'removals', removals)
-  if meta[3] then redis.call('HDEL', room, 'floor') end
+  if meta[3] and seq > begin_seq then redis.call('HDEL', room, 'floor') end
   if begin_length == 0 then persist(room, keys, marks, removed, cleared) end
 end
 if new_state ~= '' then
