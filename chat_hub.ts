@@ -9,6 +9,7 @@ import {
   type Batch,
   type LogEntry,
   type MessageLog,
+  type ReadersElsewhere,
   withoutRemoved,
 } from "./message_log/message_log.ts";
 import { Presence } from "./reader/presence.ts";
@@ -19,7 +20,7 @@ import { entryFrames, retryFrame } from "./reader/sse_frame.ts";
 /** Options for {@linkcode ChatHub}. */
 export interface ChatHubOptions {
   /** Where the messages come from; the hub does not dispose of it. */
-  readonly log: Pick<MessageLog, "subscribe">;
+  readonly log: Pick<MessageLog, "subscribe" | "elsewhere">;
   /** Milliseconds between two pings. */
   readonly heartbeatMs: number;
   /** What it shares the turns of the event loop with. @default {new FanOutTurns()} */
@@ -27,9 +28,9 @@ export interface ChatHubOptions {
 }
 
 /** The shortest reconnect delay. */
-const MIN_RETRY_MS = 2000;
+export const MIN_RETRY_MS = 2000;
 /** Readers get this many different reconnect delays, a millisecond apart. */
-const RETRY_STEPS = 2001;
+export const RETRY_STEPS = 2001;
 /** Coprime to RETRY_STEPS and close to RETRY_STEPS / φ: successive readers get delays far apart. */
 const RETRY_STRIDE = 1237;
 /**
@@ -82,7 +83,8 @@ const ENCODER = new TextEncoder();
 export class ChatHub implements ReaderHub, FanOut, Disposable {
   readonly #turns: FanOutTurns;
   readonly #presence: Presence;
-  readonly #subscription: Disposable;
+  readonly #elsewhere: ReadersElsewhere | undefined;
+  readonly #subscriptions = new DisposableStack();
   readonly #catchingUp = new Set<Reader>();
   readonly #arriving = new Set<Reader>();
   readonly #live = new Set<Reader>();
@@ -109,10 +111,12 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
       onHeartbeat: () => this.#cutIdle(),
       onDue: () => this.#turns.add(this),
     });
-    this.#subscription = log.subscribe((batch) => this.#publish(batch));
+    this.#elsewhere = log.elsewhere;
+    this.#subscriptions.use(log.subscribe((batch) => this.#publish(batch)));
+    this.#subscriptions.use(this.#elsewhere?.subscribe(() => this.#announce()));
   }
 
-  /** How many readers there are. */
+  /** How many readers there are here. */
   get readers(): number {
     return this.#catchingUp.size + this.#arriving.size + this.#live.size;
   }
@@ -121,7 +125,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     if (this.#isClosed) return reader.end(this.#retry());
     this.#catchingUp.add(reader);
     reader.send(this.#retry());
-    this.#presence.changed(this.readers);
+    this.#count();
   }
 
   goLive(reader: Reader): boolean {
@@ -133,7 +137,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   }
 
   leave(reader: Reader): void {
-    if (this.#remove(reader) && !this.#isClosed) this.#presence.changed(this.readers);
+    if (this.#remove(reader) && !this.#isClosed) this.#count();
   }
 
   sendAway(reader: Reader): void {
@@ -144,14 +148,24 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   /** Sends what waits, then ends every stream. Closing again changes nothing. */
   close(): void {
     this.#isClosed = true;
-    this.#subscription[Symbol.dispose]();
+    this.#subscriptions[Symbol.dispose]();
     while (this.#turns.remove(this)) this.advance(Infinity);
     this.#presence[Symbol.dispose]();
     for (const reader of this.#all()) this.sendAway(reader);
+    this.#elsewhere?.tell(0);
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #count(): void {
+    this.#elsewhere?.tell(this.readers);
+    this.#announce();
+  }
+
+  #announce(): void {
+    this.#presence.changed(this.readers, this.#elsewhere?.count ?? 0);
   }
 
   #publish({ entries, missed }: Batch): void {

@@ -17,6 +17,7 @@ import { BrokenOffError, Reader } from "./reader/reader.ts";
 import { Replay, type ReplayPage, toFrames } from "./reader/replay.ts";
 import { Room } from "./room.ts";
 import { EventReader } from "./tests/event_reader.ts";
+import { FakeElsewhere } from "./tests/readers_elsewhere.ts";
 
 const HEARTBEAT_MS = 15_000;
 const PING = JSON.stringify({ heartbeat: HEARTBEAT_MS / 1000 });
@@ -800,3 +801,32 @@ Deno.test("Reader sends nothing of a page that was dropped when it had just been
   assertEquals((await events.next())!.data, "fresh");
   await events[Symbol.asyncDispose]();
 });
+
+Deno.test(
+  "ChatHub announces its readers with those elsewhere, and tells of its own",
+  withFakeTime(async (tick) => {
+    const elsewhere = new FakeElsewhere();
+    elsewhere.count = 3;
+    const log = await openLog("memory:", { keep: 100 });
+    await using room = await openRoom({ log: changedLog(log, { elsewhere }) });
+    const reader = room.join();
+    assertEquals(await reader.nextOf("online"), "4");
+    elsewhere.count = 5;
+    tick(1000);
+    tick(EVENT_DELAY_MS);
+    assertEquals(await reader.nextOf("online"), "6");
+    const other = await room.joinLive();
+    tick(1000);
+    tick(EVENT_DELAY_MS);
+    assertEquals(await reader.nextOf("online"), "7");
+    await other[Symbol.asyncDispose]();
+    await reader[Symbol.asyncDispose]();
+    assertEquals(elsewhere.told, [1, 2, 1, 0]);
+    // With nobody here there is nobody to announce it to, and no timer.
+    elsewhere.count = 1;
+    tick(HEARTBEAT_MS);
+    await room.joinLive();
+    room.hub.close();
+    assertEquals([elsewhere.told.slice(4), elsewhere.followers], [[1, 0], 0]);
+  }),
+);

@@ -98,8 +98,8 @@ export class Room implements AsyncDisposable {
 }
 
 /** A room as {@linkcode Rooms.list} has it. */
-export interface RoomListing extends RoomEntry {
-  /** How many streams are open. */
+export interface RoomListing extends Pick<RoomEntry, "name" | "messages"> {
+  /** How many streams are open, at other instances of the chat too. */
   readonly readers: number;
 }
 
@@ -163,14 +163,14 @@ export class Rooms implements AsyncDisposable {
    * @throws {LogUnavailableError} If they can't be read now.
    */
   async list(): Promise<RoomListing[]> {
-    const messages = new Map(
-      (await this.#store.rooms()).map(({ name, messages }) => [name, messages]),
-    );
+    const entries = await this.#store.rooms();
+    const listed = new Set(entries.map(({ name }) => name));
     for (const [name, { hub }] of this.#open) {
-      if (hub.readers > 0 && !messages.has(name)) messages.set(name, 0);
+      if (hub.readers > 0 && !listed.has(name)) entries.push({ name, messages: 0 });
     }
-    return [...messages].map(([name, messages]) => {
-      return { name, readers: this.#open.get(name)?.hub.readers ?? 0, messages };
+    return entries.map(({ name, messages, readersElsewhere = 0 }) => {
+      const readers = (this.#open.get(name)?.hub.readers ?? 0) + readersElsewhere;
+      return { name, readers, messages };
     }).sort((a, b) => a.name < b.name ? -1 : 1);
   }
 

@@ -30,13 +30,14 @@ export interface PresenceOptions {
  *
  * - While there are readers, a `ping` is due every `heartbeatMs`. It says how long
  *   that is, so that a reader knows how much silence means a dead connection.
- * - A change of their number is announced at once, then at most once a second;
+ * - A change of their number, here and elsewhere together, is announced at once, then at most once a second;
  *   the last one always.
  * - Both are sent with the next messages, or after a moment without any.
  */
 export class Presence implements Disposable {
   readonly #options: PresenceOptions;
   #readers = 0;
+  #elsewhere = 0;
   #announced = 0;
   /** Whether some reader was sent another number when it went live. */
   #isUneven = false;
@@ -52,27 +53,28 @@ export class Presence implements Disposable {
     this.#options = options;
   }
 
-  /** Takes note of how many readers there are. */
-  changed(readers: number): void {
+  /** Takes note of how many readers there are here, and at other instances of the chat. */
+  changed(readers: number, elsewhere: number): void {
     this.#readers = readers;
+    this.#elsewhere = elsewhere;
     if (readers === 0) return this[Symbol.dispose]();
     this.#heartbeat ??= setInterval(() => this.#beat(), this.#options.heartbeatMs);
-    if (this.#pause !== undefined || (readers === this.#announced && !this.#isUneven)) return;
+    if (this.#pause !== undefined || (this.#all === this.#announced && !this.#isUneven)) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
-      this.changed(this.#readers);
+      this.changed(this.#readers, this.#elsewhere);
     }, ONLINE_INTERVAL_MS);
     // The first reader learns it when it goes live.
     const isFirst = this.#announced === 0 && readers === 1;
-    this.#announced = readers;
+    this.#announced = this.#all;
     this.#isUneven = false;
-    if (!isFirst) this.#announce(eventFrame("online", readers));
+    if (!isFirst) this.#announce(eventFrame("online", this.#all));
   }
 
   /** The number of readers, for one that goes live. */
   greet(): string {
-    this.#isUneven ||= this.#readers !== this.#announced;
-    return eventFrame("online", this.#readers);
+    this.#isUneven ||= this.#all !== this.#announced;
+    return eventFrame("online", this.#all);
   }
 
   /** Whether there is something to take that has waited long enough. */
@@ -88,6 +90,10 @@ export class Presence implements Disposable {
     this.#events = "";
     this.#isDue = false;
     return events;
+  }
+
+  get #all(): number {
+    return this.#readers + this.#elsewhere;
   }
 
   #beat(): void {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { openMessageStore } from "../message_log/open.ts";
 import { Rooms } from "../room.ts";
+import { changedStore } from "../tests/open_log.ts";
 import { assertProblem } from "../tests/open_room.ts";
 import { HttpError } from "./http_error.ts";
 import { moderate, sendRooms, sendState } from "./moderation.ts";
@@ -166,4 +167,23 @@ Deno.test("GET /rooms lists rooms with messages, a state or readers, the main ro
   }
   await room.log.remove("all");
   assertEquals((await list()).map(({ name }: { name: string }) => name), ["biology"]);
+});
+
+Deno.test("GET /rooms counts readers at other instances, and lists a room that only they read", async () => {
+  await using store = await openMessageStore("memory:", { keep: 100 });
+  const entries = [
+    { name: "physics", messages: 2, readersElsewhere: 3 },
+    { name: "biology", messages: 0, readersElsewhere: 1 },
+  ];
+  await using rooms = new Rooms(changedStore(store, { rooms: () => Promise.resolve(entries) }), {
+    heartbeatMs: 15_000,
+  });
+  using use = await rooms.enter("physics");
+  const reader = use.room.read({ latest: 0 }).getReader();
+  await reader.read();
+  assertEquals(await (await sendRooms(rooms)).json(), [
+    { name: "biology", readers: 1, messages: 0 },
+    { name: "physics", readers: 4, messages: 2 },
+  ]);
+  await reader.cancel();
 });

@@ -44,3 +44,19 @@ export function changedLog(
     ...changes,
   };
 }
+
+/** A store of which some is otherwise. */
+export function changedStore(
+  store: MessageStore,
+  changes: Partial<MessageStore>,
+): MessageStore {
+  return {
+    id: store.id,
+    secret: store.secret,
+    revoked: store.revoked,
+    rooms: () => store.rooms(),
+    openLog: (room) => store.openLog(room),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+    ...changes,
+  };
+}

@@ -1,7 +1,7 @@
 /** A store whose logs take a moment to open and to close, as they would on another machine. */
 
 import type { MessageStore } from "../message_log/message_log.ts";
-import { changedLog } from "./open_log.ts";
+import { changedLog, changedStore } from "./open_log.ts";
 
 /** What takes a moment. */
 export type Change = "open" | "close";
@@ -11,11 +11,7 @@ export function slowly(
   store: MessageStore,
   moment: (change: Change, room: string) => Promise<void>,
 ): MessageStore {
-  return {
-    id: store.id,
-    secret: store.secret,
-    revoked: store.revoked,
-    rooms: () => store.rooms(),
+  return changedStore(store, {
     async openLog(room) {
       await moment("open", room);
       const log = await store.openLog(room);
@@ -26,6 +22,5 @@ export function slowly(
         },
       });
     },
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  };
+  });
 }
