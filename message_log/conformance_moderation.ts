@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseId } from "../chat_message.ts";
 import { openMainLog } from "../tests/open_log.ts";
+import { until } from "../tests/until.ts";
 import { type LogStorage, readAll } from "./conformance.ts";
 import { type LogEntry, type MessageLog, RemovedError, type RoomState } from "./message_log.ts";
 
@@ -283,6 +284,17 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     assertEquals([store.revoked.has("a"), store.revoked.has("b")], [true, false]);
     now += 10_000;
     assertEquals(store.revoked.has("a"), false);
+  });
+
+  testStorage("calls subscribers with a session that ends, once that is known", async (storage) => {
+    await using store = await storage.open({ keep: 100 });
+    const ended: unknown[] = [];
+    using _subscription = store.revoked.subscribe((id) => ended.push(id, store.revoked.has(id)));
+    const over = store.revoked.subscribe(() => ended.push("over"));
+    over[Symbol.dispose]();
+    await store.revoked.add("a", Date.now() / 1000 + 10);
+    await until(() => ended.length > 0);
+    assertEquals(ended, ["a", true]);
   });
 
   if (!survives) return;

@@ -97,6 +97,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     this.#controller = controller;
     this.#options.signal?.addEventListener("abort", this.#leave);
     this.#hub.join(this);
+    if (this.#options.signal?.aborted) this.#leave();
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseConfig } from "../config.ts";
+import { StoreAwayError } from "../message_log/message_log.ts";
 import { openMessageStore } from "../message_log/open.ts";
 import { Guard } from "../visitor_guard/guard.ts";
 import { Sessions } from "../visitor_guard/session.ts";
@@ -9,7 +10,8 @@ import { SignIn } from "./session.ts";
 import { toVisit } from "./visit.ts";
 import { basic } from "../tests/chat_client.ts";
 import { EventReader } from "../tests/event_reader.ts";
-import { assertProblem, form, openRoom } from "../tests/open_room.ts";
+import { changedStore } from "../tests/open_log.ts";
+import { assertProblem, form, openChat, openRoom } from "../tests/open_room.ts";
 
 const PASSWORD = "correct horse";
 const MODERATOR = "battery staple";
@@ -333,4 +335,54 @@ Deno.test("behind a trusted proxy that speaks HTTPS the cookies are for HTTPS al
   assertEquals(await statusOf(page), 200);
   const plain = await chat.askFrom("10.0.0.1", "/session", { ...init, headers });
   assertMatch(plain.headers.get("set-cookie")!, /^chat-session=/);
+});
+
+Deno.test("a session that is ended at another instance ends its streams here", async () => {
+  const flags = [...FLAGS, "--moderator-password", MODERATOR];
+  await using there = await openRoom(...flags);
+  const { secret, revoked } = there.store;
+  const store = changedStore(await openMessageStore("memory:", { keep: 100 }), { secret, revoked });
+  await using here = await openChat(flags, { store });
+  const cookie = await cookieFor(there, PASSWORD);
+  const other = await cookieFor(there, PASSWORD);
+  const reader = await here.read("/chat", { cookie });
+  await reader.nextOf("online");
+  await using stays = await here.read("/chat", { cookie: other });
+  await stays.nextOf("online");
+  const left = await there.ask("/session", { method: "DELETE", headers: { cookie } });
+  assertEquals(await statusOf(left), 204);
+  while (await reader.next() !== undefined);
+  assertEquals(here.hub.readers, 1);
+  assertEquals(await statusOf(here.ask("/chat", { headers: { cookie } })), 401);
+});
+
+Deno.test("a session that ends while its stream begins has none", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const cookie = await cookieFor(chat, PASSWORD);
+  const { openLog } = chat.store;
+  chat.store.openLog = async (room) => {
+    const log = await openLog.call(chat.store, room);
+    await chat.ask("/session", { method: "DELETE", headers: { cookie } });
+    return log;
+  };
+  const stream = await chat.ask("/biology/chat", { headers: { cookie } });
+  const frames = await stream.text();
+  assertMatch(frames, /^(retry: \d+\n\n)+$/);
+});
+
+Deno.test("signing in and out where the store is away is a 503 that says so", async () => {
+  await using chat = await openRoom(...FLAGS);
+  const cookie = await cookieFor(chat, PASSWORD);
+  chat.store.revoked.add = () => Promise.reject(new StoreAwayError("away"));
+  const responses = [
+    await signIn(chat, { leave: "" }, { cookie }),
+    await signIn(chat, { password: PASSWORD }, { cookie }),
+    await chat.ask("/session", { method: "DELETE", headers: { cookie } }),
+  ];
+  for (const response of responses) {
+    assertEquals(response.headers.get("set-cookie"), null);
+    assertStringIncludes(await assertProblem(response, 503), "can't reach its message log");
+  }
+  // Who has no session needs no store.
+  assertEquals(await statusOf(signIn(chat, { password: PASSWORD })), 204);
 });

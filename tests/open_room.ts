@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
+import type { MessageStore } from "../message_log/message_log.ts";
 import { openMessageStore } from "../message_log/open.ts";
 import { Rooms } from "../room.ts";
 import { Guard } from "../visitor_guard/guard.ts";
@@ -28,15 +29,17 @@ interface ChatOptions {
    * @default {() => 0}
    */
   readonly now?: () => number;
+  /** Whose rooms it has. @default {one of its own} */
+  readonly store?: MessageStore;
 }
 
 /** A chat of its own for a test. */
 export async function openChat(
   flags: string[],
-  { hosts = ["192.168.1.20"], now = () => 0 }: ChatOptions = {},
+  { hosts = ["192.168.1.20"], now = () => 0, ...options }: ChatOptions = {},
 ) {
   const config = parseConfig([...NO_LIMITS, ...flags], () => undefined);
-  const store = await openMessageStore("memory:", config);
+  const store = options.store ?? await openMessageStore("memory:", config);
   const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000 });
   const { room } = await rooms.enter("");
   const terminal = new RecordedTerminal();

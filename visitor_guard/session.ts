@@ -71,6 +71,9 @@ export class Sessions {
         key: importKey(secret, `${role}\n${text}`),
       }
     );
+    revoked.subscribe((id) => {
+      for (const onEnd of this.#watching.get(id) ?? []) onEnd();
+    });
   }
 
   /** Whether there is a password to sign in with. */
@@ -95,8 +98,9 @@ export class Sessions {
     for await (const session of this.#findAll(request, isSecure)) return session;
   }
 
-  /** Calls back if the session of that id ends, until it is disposed of. */
+  /** Calls back if the session of that id ends, wherever that is, or has ended; until it is disposed of. */
   watch(id: string, onEnd: () => void): Disposable {
+    if (this.#revoked.has(id)) onEnd();
     const watching = this.#watching.get(id) ?? new Set();
     this.#watching.set(id, watching);
     watching.add(onEnd);
@@ -120,7 +124,6 @@ export class Sessions {
   async end(request: Request, isSecure: boolean): Promise<string> {
     for await (const { id, endsS } of this.#findAll(request, isSecure)) {
       await this.#revoked.add(id, endsS);
-      for (const onEnd of this.#watching.get(id) ?? []) onEnd();
     }
     return this.#cookie("", 0, isSecure);
   }
