@@ -9,7 +9,7 @@
 
 import { CertificateError, isExpired, readCertificate } from "./certificate.ts";
 import { type Config, newPassword, parseConfig, readInfo, unknownVariables } from "./config.ts";
-import type { MessageStore } from "./message_log/message_log.ts";
+import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Rooms } from "./room.ts";
@@ -139,6 +139,8 @@ export async function createHandler(
 function toResponse(error: unknown, terminal: Terminal, request?: Request): Response {
   if (error instanceof BrokenOffError) return new Response();
   const refusal = toHttpError(error);
+  // The store has reported it already.
+  if (error instanceof StoreAwayError) return refusal.toResponse(request);
   if (refusal.status >= 500 && error !== refusal) terminal.fail("Cannot answer a request", error);
   return refusal.toResponse(request);
 }

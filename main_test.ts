@@ -1,7 +1,7 @@
 /** The HTTP contract, route by route: the handler is called with a request. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { LogUnavailableError } from "./message_log/message_log.ts";
+import { LogUnavailableError, StoreAwayError } from "./message_log/message_log.ts";
 import { loadFiles } from "./routes/page.ts";
 import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
 
@@ -711,6 +711,59 @@ Deno.test("a log that can't be used is a 503 that says when to come back", async
   assertEquals(Object.keys((await reader.next())!), ["retry"]);
   assertEquals(Object.keys((await reader.next())!), ["retry"]);
   assertEquals(await reader.next(), undefined);
+});
+
+Deno.test("while the store is away an EventSource is told when to come back, and all others get a 503", async () => {
+  for (const error of [new StoreAwayError("away"), new LogUnavailableError("full")]) {
+    await using room = await openRoom("--moderator-password", "battery staple");
+    room.store.openLog = () => Promise.reject(error);
+    const moderator = { authorization: `Basic ${btoa(":battery staple")}` };
+    const fields = form({ action: "close" });
+    const refused = [
+      await room.ask("/biology/chat"),
+      await room.ask("/biology/chat", { headers: { accept: "application/json" } }),
+      await room.ask("/biology/chat", { method: "POST", body: form({ message: "hi" }) }),
+      await room.ask("/biology/moderation", { headers: moderator }),
+      await room.ask("/biology/moderation", { method: "POST", body: fields, headers: moderator }),
+    ];
+    for (const response of refused) {
+      assertMatch(response.headers.get("retry-after")!, /^[1-5]$/);
+      await assertProblem(response, 503);
+    }
+    const plain = await room.ask("/biology/chat?html", { headers: NAVIGATION });
+    assertEquals([plain.status, plain.headers.get("retry-after") !== null], [503, true]);
+    await plain.body?.cancel();
+    const delays = new Set<number>();
+    for (let n = 0; n < 20; n++) {
+      const response = await room.ask("/biology/chat", {
+        headers: { accept: "text/event-stream" },
+      });
+      assertEquals(response.status, 200);
+      const [, delay] = /^retry: (\d+)\n\n$/.exec(await response.text())!;
+      assert(Number(delay) >= 2000 && Number(delay) <= 4000, delay);
+      delays.add(Number(delay));
+    }
+    assert(delays.size > 1);
+    for (const path of ["/", "/biology"]) {
+      const page = await room.ask(path);
+      assertEquals(page.status, 200, path);
+      await page.body?.cancel();
+    }
+  }
+});
+
+Deno.test("a store that is away is not reported again for each request", async () => {
+  await using room = await openRoom();
+  const away = new StoreAwayError("The store is away");
+  room.log.append = () => Promise.reject(away);
+  room.log.read = () => Promise.reject(away);
+  for (const headers of [{ accept: "application/json" }, NAVIGATION]) {
+    assertEquals((await room.ask("/chat", { headers })).status, 503);
+  }
+  const response = await room.post(form({ message: "hi" }));
+  assertEquals(response.headers.get("retry-after"), "2");
+  assertStringIncludes(await assertProblem(response, 503), "has done nothing");
+  assertEquals(await room.terminal.errors(), "");
 });
 
 Deno.test("POST /chat refuses a field it can't take and names it", async () => {

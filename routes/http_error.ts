@@ -10,6 +10,7 @@ import {
   LogUnavailableError,
   RemovedError,
   RoomLimitError,
+  StoreAwayError,
   UnfinishedRemovalError,
 } from "../message_log/message_log.ts";
 import { RESERVED_NAMES } from "../chat_message.ts";
@@ -18,6 +19,8 @@ import { escapeHtml } from "./html.ts";
 
 /** `Retry-After` when the log is unavailable. */
 const LOG_RETRY_S = 5;
+/** `Retry-After` when the store can't be reached, which may last no longer than its restart. */
+const AWAY_RETRY_S = 2;
 /** Longest text of a request that a refusal repeats, in Unicode code points. */
 const MAX_EXCERPT_LENGTH = 100;
 
@@ -115,6 +118,14 @@ export function toHttpError(error: unknown): HttpError {
         "moment: what is left there of the text is overwritten later, at the latest when the server " +
         "starts again. Remove again what is still to be seen.",
       { headers: { "retry-after": String(LOG_RETRY_S) } },
+    );
+  }
+  if (error instanceof StoreAwayError) {
+    return new HttpError(
+      STATUS_CODE.ServiceUnavailable,
+      "The server can't reach its message log at the moment and has done nothing; try again in a few " +
+        "seconds.",
+      { headers: { "retry-after": String(AWAY_RETRY_S) } },
     );
   }
   if (error instanceof LogUnavailableError) {

@@ -1,13 +1,14 @@
 /** What every room answers: its page, its messages, its moderation, its address to give away. */
 
 import type { Config } from "../config.ts";
-import { MAIN_ROOM, type Rooms } from "../room.ts";
+import { LogUnavailableError } from "../message_log/message_log.ts";
+import { MAIN_ROOM, type Rooms, type RoomUse } from "../room.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import { refusalOf } from "../visitor_guard/mute.ts";
 import { checkOrigin } from "../visitor_guard/origin.ts";
 import type { Sessions } from "../visitor_guard/session.ts";
 import type { Visitors } from "../visitor_guard/visitor.ts";
-import { isNavigation, wantsJson } from "./accept.ts";
+import { isEventSource, isNavigation, wantsJson } from "./accept.ts";
 import { sendHistory } from "./history.ts";
 import { sendInvitation } from "./invitation.ts";
 import { moderate, sendState } from "./moderation.ts";
@@ -17,7 +18,7 @@ import { postMessage } from "./post.ts";
 import { checkRoom } from "./room_path.ts";
 import type { Route, Routes } from "./router.ts";
 import { requireModerator } from "./session.ts";
-import { openStream } from "./stream.ts";
+import { openStream, sendAway } from "./stream.ts";
 import type { Visit } from "./visit.ts";
 
 /** What the routes work with. */
@@ -57,7 +58,8 @@ export function routesInRooms(
       return name === MAIN_ROOM ? await greet(response, visit) : response;
     }
     checkOrigin(request, allowOrigin);
-    using use = await rooms.enter(name);
+    using use = await enterUnlessAway(rooms, name, request);
+    if (use === undefined) return sendAway();
     return wantsJson(request)
       ? await sendHistory(visit, use.room, guard.enterHistory(address))
       : openStream(visit, use.room, { guard, sessions });
@@ -109,4 +111,17 @@ export function routesInRooms(
     ["/invite.svg", new Map([["GET", allowed(invite)]])],
     ["/moderation", new Map([["GET", allowed(moderation)], ["POST", allowed(act)]])],
   ]);
+}
+
+/** Lets a reader into a room; undefined for an EventSource if its log can't be opened now. */
+async function enterUnlessAway(
+  rooms: Rooms,
+  name: string,
+  request: Request,
+): Promise<RoomUse | undefined> {
+  try {
+    return await rooms.enter(name);
+  } catch (error) {
+    if (!(error instanceof LogUnavailableError) || !isEventSource(request)) throw error;
+  }
 }

@@ -1,5 +1,7 @@
 /** `GET /chat` as an event stream. */
 
+import { MIN_RETRY_MS, RETRY_STEPS } from "../chat_hub.ts";
+import { retryFrame } from "../reader/sse_frame.ts";
 import type { Room } from "../room.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import type { Sessions } from "../visitor_guard/session.ts";
@@ -33,6 +35,14 @@ export function openStream(
   return toResponse(room.read(start, { held, signal: ending.signal }));
 }
 
-function toResponse(body: ReadableStream<Uint8Array>): Response {
+/**
+ * A stream that ends at once, for an EventSource that comes while the room can't be opened: one that is
+ * refused by a status never comes back (HTML, section 9.2.3).
+ */
+export function sendAway(): Response {
+  return toResponse(retryFrame(MIN_RETRY_MS + Math.floor(Math.random() * RETRY_STEPS)));
+}
+
+function toResponse(body: BodyInit): Response {
   return new Response(body, { headers: STREAM_HEADERS });
 }
