@@ -21,8 +21,8 @@ interface Setting<Value> {
   readonly default: Value;
   /** The values it takes, in the words of an error. */
   readonly takes: string;
-  /** It is repeated nowhere. @default {false} */
-  readonly isSecret?: boolean;
+  /** Whether a text is repeated nowhere. @default {false} */
+  isSecret?(text: string): boolean;
   readonly about: string;
   /** The parsed value, or undefined if the text is not accepted. */
   parse(text: string): Value | undefined;
@@ -45,7 +45,7 @@ const PASSWORD = {
   placeholder: "[TEXT]",
   default: undefined as Password | undefined,
   takes: `text of ${MIN_PASSWORD_LENGTH} to 200 characters`,
-  isSecret: true,
+  isSecret: () => true,
   parse: toPassword,
 };
 const PEM_FILE = {
@@ -75,10 +75,13 @@ const SETTINGS = {
   messageLog: {
     placeholder: "URL",
     default: "sqlite:chat.db",
-    takes: "sqlite:PATH or memory:",
-    about: "where messages are kept: sqlite:PATH, or memory: to keep nothing on disk",
+    takes:
+      "sqlite:PATH, memory: or redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss: for TLS, with " +
+      "what is special in the password percent-encoded",
+    about: "where messages are: sqlite:PATH, redis://HOST for many servers, memory:",
+    isSecret: mayHavePassword,
     // SQLite takes a path of ":memory:" for no file at all.
-    parse: (text) => /^(memory:|sqlite:[^:].*)$/.test(text) ? text : undefined,
+    parse: (text) => /^(memory:|sqlite:[^:].*)$/.test(text) || isRedis(text) ? text : undefined,
   },
   keep: {
     placeholder: "N",
@@ -184,6 +187,17 @@ const SETTINGS = {
   },
 } satisfies { [name: string]: Setting<unknown> };
 
+/** What all servers of one chat must have alike. */
+const SHARED = [
+  "keep",
+  "keepDays",
+  "rooms",
+  "maxRooms",
+  "password",
+  "moderatorPassword",
+  "title",
+] as const;
+
 type Settings = typeof SETTINGS;
 
 /** The settings of one run, all of them valid. */
@@ -258,6 +272,33 @@ export function parseConfig(
   return config;
 }
 
+/** What all servers of one chat must have alike: each setting by its flag, as text. */
+export function sharedSettings(
+  config: Pick<Config, typeof SHARED[number]>,
+): Record<string, string> {
+  return Object.fromEntries(SHARED.map((name) => {
+    const value = config[name];
+    const text = value === undefined
+      ? ""
+      : typeof value !== "object"
+      ? String(value)
+      : "text" in value
+      ? value.text
+      : value.toSorted().join();
+    return [flagName(name), text];
+  }));
+}
+
+/**
+ * The settings with a password for moderators, which one is made of where somebody is at a terminal to be
+ * given it. Servers that share their messages would each make another one.
+ */
+export function withModerator(config: Config, isAtTerminal: boolean): Config {
+  const { moderatorPassword, messageLog } = config;
+  if (moderatorPassword || !isAtTerminal || messageLog.startsWith("redis")) return config;
+  return { ...config, moderatorPassword: newPassword() };
+}
+
 /** The names among these that look like variables of the chat but are not: a misspelt one, say. */
 export function unknownVariables(names: readonly string[]): string[] {
   const known = settings().map(([name]) => envName(name));
@@ -269,8 +310,9 @@ function readFlags(args: readonly string[]): Map<string, string> {
   const given = new Map<string, string>();
   for (const token of tokens(args)) {
     if (token.kind === "positional") {
+      const received = mayHavePassword(token.value) ? "" : ` "${token.value}"`;
       throw new ConfigError(
-        `unknown argument "${token.value}"; settings are flags, and --help lists them`,
+        `unknown argument${received}; settings are flags, and --help lists them`,
       );
     }
     if (token.kind !== "option") continue;
@@ -302,7 +344,7 @@ function tokens(given: readonly string[]) {
 function readValue<Value>(source: string, text: string, setting: Setting<Value>): Value {
   const value = setting.parse(text.trim());
   if (value !== undefined) return value;
-  const received = setting.isSecret ? "" : `, received "${text}"`;
+  const received = setting.isSecret?.(text) ? "" : `, received "${text}"`;
   throw new ConfigError(`${source} must be ${setting.takes}${received}`);
 }
 
@@ -362,7 +404,7 @@ function helpText(): string {
 }
 
 /** A password that nobody guesses: 59 random bits, in groups that are easy to copy. */
-export function newPassword(): Password {
+function newPassword(): Password {
   const letters = Array.from({ length: 12 }, () => {
     // Multiples of its length alone are spread evenly over the alphabet.
     const limit = 256 - 256 % PASSWORD_ALPHABET.length;
@@ -393,6 +435,32 @@ function isHost(text: string): boolean {
   if (!text.includes(":")) return URL.parse(`http://${text}`)?.hostname === text.toLowerCase();
   const [, address] = /^([\da-f:.]+)(?:%[\w.-]+)?$/i.exec(text) ?? [];
   return address !== undefined && URL.canParse(`http://[${address}]`);
+}
+
+/** Whether it names a Redis, and nothing but that. */
+function isRedis(text: string): boolean {
+  const parts =
+    /^rediss?:\/\/(?:([^\s:@/?#[\]]*):([^\s@/?#[\]]+)@)?(?:\[([^\]]*)\]|([^:@/?#[\]]+))(?::(\d+))?(?:\/\d{1,9})?$/
+      .exec(text);
+  if (!parts) return false;
+  const [, user = "", password = "", ipv6, host, port = "1"] = parts;
+  return isHost(ipv6 ?? host) && (ipv6 === undefined || ipv6.includes(":")) &&
+    wholeNumber(1, 65_535)(port) !== undefined && isPercentEncoded(user + password);
+}
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return false;
+  }
+}
+
+/** Whether a text may be a URL with a password in it, well-formed or not. */
+function mayHavePassword(text: string): boolean {
+  return /redis|@|\/\//i.test(text);
 }
 
 function trueOrFalse(text: string): boolean | undefined {

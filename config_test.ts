@@ -1,7 +1,16 @@
 /** Flags and environment, and the errors for those that can't be used. */
 
-import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
-import { ConfigError, HELP, parseConfig, readInfo, unknownVariables, VERSION } from "./config.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  ConfigError,
+  HELP,
+  parseConfig,
+  readInfo,
+  sharedSettings,
+  unknownVariables,
+  VERSION,
+  withModerator,
+} from "./config.ts";
 
 function read(args: string[], env: Record<string, string> = {}) {
   return parseConfig(args, (name) => env[name]);
@@ -101,9 +110,9 @@ Deno.test("parseConfig() refuses what it does not know, and names it and what is
     [["--port", "--verbose"], {}, 'received "--verbose"'],
     [[], { PORT: "x" }, 'PORT must be a whole number from 0 to 65535, received "x"'],
     [["--heartbeat", "0"], {}, "--heartbeat must be a whole number from 1 to 3600"],
-    [["--message-log", "chat.db"], {}, "--message-log must be sqlite:PATH or memory:"],
-    [["--message-log", "sqlite:"], {}, "--message-log must be sqlite:PATH or memory:"],
-    [["--message-log", "sqlite::memory:"], {}, "--message-log must be sqlite:PATH or memory:"],
+    [["--message-log", "chat.db"], {}, "--message-log must be sqlite:PATH, memory: or redis://"],
+    [["--message-log", "sqlite:"], {}, "--message-log must be sqlite:PATH, memory: or redis://"],
+    [["--message-log", "sqlite::memory:"], {}, 'received "sqlite::memory:"'],
     [["--keep", "0"], {}, "--keep must be a whole number from 1 to 10000000"],
     [["--hostname", "a b"], {}, "--hostname must be an IP address or a host name"],
     [["--title", " "], {}, '--title must be text of 1 to 80 characters, received " "'],
@@ -182,4 +191,75 @@ Deno.test("the README's table lists every flag and its default", {
   const help = [...HELP.matchAll(/^ +(--[a-z-]+).*?(?:\(([^()]+)\))?$/gm)];
   assertEquals([...rows.keys()], help.map(([, flag]) => flag));
   for (const [, flag, value = ""] of help) assertStringIncludes(rows.get(flag)!, value);
+});
+
+Deno.test("parseConfig() takes a Redis, with what it needs and nothing else", () => {
+  const good = [
+    "redis://localhost",
+    "rediss://redis.example.com:6380/15",
+    "redis://chat:p%40ss:w%2Ford@10.0.0.1:6379/0",
+    "redis://:secret-word@redis",
+    "redis://[::1]:6379/1",
+  ];
+  for (const url of good) assertEquals(read(["--message-log", url]).messageLog, url);
+  const bad = [
+    "redis:",
+    "redis://",
+    "redis:secret-word@host",
+    "redis://u:secret-word@:99999/x",
+    "redis://u:secret-word@host:0",
+    "redis://u:secret-word@host:65536",
+    "redis://u:secret-word@host/",
+    "redis://u:secret-word@host/x",
+    "redis://u:secret-word@host?a=b",
+    "redis://u:secret-word@host#a",
+    "redis://u:secret-word@ho st",
+    "redis://u:secret-word@[::1",
+    "redis://u:secret-word@[host]",
+    "redis://u:secret-word%@host",
+    "redis://u:secret-word%ff@host",
+    "redis://u:secret-word/@host",
+    "redis://secret-word@host",
+    "redis://u:@host",
+    "Redis://u:secret-word@host",
+    "reddis://u:secret-word",
+  ];
+  for (const url of bad) {
+    for (
+      const [args, env] of [[["--message-log", url], {}], [[], { CHAT_MESSAGE_LOG: url }]] as const
+    ) {
+      const { message } = assertThrows(() => read([...args], env), ConfigError);
+      assertStringIncludes(message, "must be sqlite:PATH, memory: or redis://", url);
+      assert(!message.includes("secret-word"), message);
+    }
+    const { message } = assertThrows(() => read([url]), ConfigError);
+    assert(!message.includes("secret-word"), message);
+  }
+});
+
+Deno.test("sharedSettings() are those that all servers must have alike, by their flags", () => {
+  const flags = ["--rooms=physics,biology", "--password=correct horse", "--port=8080"];
+  const shared = {
+    "--keep": "10000",
+    "--keep-days": "0",
+    "--rooms": "biology,physics",
+    "--max-rooms": "100",
+    "--password": "correct horse",
+    "--moderator-password": "",
+    "--title": "Simple Chat",
+  };
+  assertEquals(sharedSettings(read(flags)), shared);
+  assertEquals(sharedSettings(read([...flags, "--rooms=biology,physics"])), shared);
+});
+
+Deno.test("withModerator() makes a password at a terminal, but none for one of many servers", () => {
+  const made = withModerator(read([]), true).moderatorPassword;
+  assertEquals([made?.isNew, made?.text.length], [true, 14]);
+  assertEquals(withModerator(read([]), false).moderatorPassword, undefined);
+  for (const url of ["redis://localhost", "rediss://u:secret@host"]) {
+    const config = read(["--message-log", url]);
+    assertEquals(withModerator(config, true).moderatorPassword, undefined, url);
+  }
+  const given = read(["--moderator-password=battery staple", "--message-log=redis://localhost"]);
+  assertEquals(withModerator(given, true), given);
 });

@@ -8,7 +8,14 @@
  */
 
 import { CertificateError, isExpired, readCertificate } from "./certificate.ts";
-import { type Config, newPassword, parseConfig, readInfo, unknownVariables } from "./config.ts";
+import {
+  type Config,
+  parseConfig,
+  readInfo,
+  sharedSettings,
+  unknownVariables,
+  withModerator,
+} from "./config.ts";
 import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
@@ -31,6 +38,9 @@ import {
   ignoredVariables,
   requestLine,
   startError,
+  storeAway,
+  storeBack,
+  storeWarning,
   Terminal,
 } from "./terminal.ts";
 import { Guard } from "./visitor_guard/guard.ts";
@@ -157,13 +167,21 @@ async function run(
   terminal: Terminal,
   { openStore = openMessageStore, idleMs }: ProgramOptions,
 ): Promise<void> {
-  const config = withModerator(parseConfig(Deno.args, (name) => Deno.env.get(name)));
+  const settings = parseConfig(Deno.args, (name) => Deno.env.get(name));
+  const config = withModerator(settings, Deno.stdout.isTerminal());
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
   if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
   const certificate = await readCertificate(config);
   // Rooms that are named are as many as were wanted.
   const maxRooms = config.rooms === "any" ? config.maxRooms : Infinity;
-  await using store = await openStore(config.messageLog, { ...config, maxRooms });
+  await using store = await openStore(config.messageLog, {
+    ...config,
+    maxRooms,
+    settings: sharedSettings(config),
+    onAway: (reason) => terminal.warn(storeAway(reason)),
+    onBack: (afterMs) => terminal.warn(storeBack(afterMs)),
+    onWarning: (text) => terminal.warn(storeWarning(text)),
+  });
   await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
   const names = certificate?.names ?? [];
   const hosts = outerHosts(config.hostname, names);
@@ -194,12 +212,6 @@ async function run(
   rooms.close();
   guard.close();
   await within(SHUTDOWN_MS, server.shutdown());
-}
-
-/** At a terminal somebody is there to be given a moderator's password. */
-function withModerator(config: Config): Config {
-  const { moderatorPassword = Deno.stdout.isTerminal() ? newPassword() : undefined } = config;
-  return { ...config, moderatorPassword };
 }
 
 /** What takes over the certificate that is in its files. Calls while it does so are one more. */

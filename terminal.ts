@@ -205,7 +205,7 @@ export async function greeting(
   }
   const kept = messageLog === "memory:"
     ? "Messages are kept in memory and end with the server."
-    : `Messages are kept in ${messageLog.slice("sqlite:".length)}.`;
+    : `Messages are kept in ${messageLog.replace(/^sqlite:|(?<=^rediss?:\/\/).*@/, "")}.`;
   return [...lines, dim(`${kept} Ctrl+C stops it.`)].join("\n");
 }
 
@@ -232,6 +232,22 @@ export function requestLine(
 export function acceptError(reason: string): string {
   return `${time()} ${red("Cannot accept connections:")} ${reason}. ` +
     "Open streams go on, and new ones get in as soon as possible.";
+}
+
+/** That the store can't be reached any more, and why. */
+export function storeAway(reason: string): string {
+  return `${time()} ${red("The message log can't be reached:")} ${reason}. ` +
+    "Posts are refused until it is back.";
+}
+
+/** That the store can be reached again, and after how long. */
+export function storeBack(afterMs: number): string {
+  return `${time()} ${green("The message log is back,")} after ${(afterMs / 1000).toFixed(1)} s.`;
+}
+
+/** That something endangers what is kept. */
+export function storeWarning(text: string): string {
+  return `${time()} ${yellow(text)}`;
 }
 
 /** That a certificate is out of date. */

@@ -11,6 +11,9 @@ import {
   greeting,
   requestLine,
   startError,
+  storeAway,
+  storeBack,
+  storeWarning,
   Terminal,
 } from "./terminal.ts";
 import { RecordedTerminal } from "./tests/recorded_terminal.ts";
@@ -158,6 +161,12 @@ Deno.test("greeting() says where to go, who can, and where messages are", async 
     "Only this machine can reach it; --hostname 0.0.0.0 lets others in.",
     "Messages are kept in chat.db. Ctrl+C stops it.",
   ]);
+  const redis = await greet("--message-log", "rediss://ann:secret@redis.example:6380/1");
+  assertEquals(
+    redis.at(-1),
+    "Messages are kept in rediss://redis.example:6380/1. Ctrl+C stops it.",
+  );
+  assert(!redis.join("\n").includes("secret"));
   assertEquals(await greet("--hostname", "fe80::1", "--message-log", "memory:"), [
     "The chat is at http://[fe80::1]:4567",
     "Whoever reaches it reads and writes; --password asks them for one.",
@@ -248,6 +257,15 @@ Deno.test("what is said of a certificate has its last day, or the reason and wha
     certificateUnusable(new Error("REASON")),
     /^[\d:]+ Cannot renew the certificate: REASON\. The old one stays in use\.$/,
   );
+});
+
+Deno.test("what is said of the store has the time, and the reason or how long it was away", () => {
+  assertMatch(
+    storeAway("REASON"),
+    /^[\d:]{8} The message log can't be reached: REASON\. Posts are refused until it is back\.$/,
+  );
+  assertMatch(storeBack(3210), /^[\d:]{8} The message log is back, after 3\.2 s\.$/);
+  assertMatch(storeWarning("REASON"), /^[\d:]{8} REASON$/);
 });
 
 Deno.test("startError() is one line that says what to do", () => {
