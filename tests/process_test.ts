@@ -64,6 +64,36 @@ Deno.test("a variable that no setting has is named, and ignored", { ignore }, as
   for (const name of Object.keys(env)) assertStringIncludes(lines[0], name);
 });
 
+Deno.test(
+  "what a store reports is printed, and it is given what servers share",
+  { ignore },
+  async () => {
+    const program = `
+    import { main } from "./main.ts";
+    await main({
+      openStore: (_url, { settings, onAway, onBack, onWarning }) => {
+        onAway("it hangs");
+        onBack(3210);
+        onWarning(Object.keys(settings).join());
+        return Promise.reject(new Error("that is enough"));
+      },
+    });`;
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-lock", program],
+      cwd: new URL("..", import.meta.url),
+      env: { NO_COLOR: "1" },
+    }).output();
+    const lines = new TextDecoder().decode(stderr).replaceAll(/^[\d:]{8} /gm, "").split("\n");
+    assertEquals([code, lines.slice(-5)], [1, [
+      "The message log can't be reached: it hangs. Posts are refused until it is back.",
+      "The message log is back, after 3.2 s.",
+      "--keep,--keep-days,--rooms,--max-rooms,--password,--moderator-password,--title",
+      "Cannot start: that is enough",
+      "",
+    ]]);
+  },
+);
+
 Deno.test("a system that tells no addresses prevents no start", { ignore }, async () => {
   const denoFlags = ["--deny-sys=networkInterfaces"];
   await using chat = await ChatProcess.start(["--hostname", "0.0.0.0"], { denoFlags });
