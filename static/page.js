@@ -18,6 +18,8 @@ export const LOG = document.documentElement.dataset.log ?? "";
 
 /** Has the other tabs forget. */
 const FORGET = `${SITE} forget`;
+/** Names what is kept since everything was forgotten: a random number. */
+const MEMORY = `${SITE} memory`;
 
 /** What the browser refused to keep. @type {Map<string, unknown>} */
 const memory = new Map();
@@ -88,9 +90,12 @@ function beginAnew() {
 addEventListener("storage", ({ key, newValue }) => {
   if (key === FORGET && newValue !== null) forgetHere();
 });
+const currentMemory = () => tryStorage((storage) => storage.getItem(MEMORY));
+tryStorage((storage) => currentMemory() ?? storage.setItem(MEMORY, String(Math.random())));
+const ownMemory = currentMemory();
 addEventListener("pageshow", ({ persisted }) => {
-  // Everything was forgotten meanwhile.
-  if (persisted && keysOf("seen").length === 0) beginAnew();
+  // Everything was forgotten while nothing was reported here.
+  if (persisted && currentMemory() !== ownMemory) beginAnew();
 });
 
 export function keysOf(/** @type {string} */ prefix) {

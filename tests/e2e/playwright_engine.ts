@@ -82,7 +82,7 @@ class PlaywrightTab implements Tab {
   async back(): Promise<void> {
     const url = await this.evaluate("location.href");
     // Not goBack(), which waits for a page to load: this one may come as it was left.
-    await this.evaluate("void history.back()");
+    await this.evaluate("void setTimeout(() => history.back())");
     // While one page takes the place of another there is none to ask.
     await until(async () => (await this.evaluate("location.href").catch(() => url)) !== url);
   }
