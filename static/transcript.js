@@ -41,6 +41,8 @@ export class Transcript {
   #newestId = "0-0";
   /** New messages below the view. @type {Set<string>} */
   #below = new Set();
+  /** What has come since the latest messages were asked for. @type {ChatMessage[]=} */
+  #meanwhile;
   #isWaiting = true;
   #queue = new DrawQueue((messages) => this.#draw(messages));
   #notices = new Notices(this.#list);
@@ -59,6 +61,11 @@ export class Transcript {
 
   get elements() {
     return this.#entries.map(({ element }) => element);
+  }
+
+  /** Whether nothing is shown or will be drawn. */
+  get isEmpty() {
+    return this.#ids.size === 0;
   }
 
   get firstId() {
@@ -89,6 +96,7 @@ export class Transcript {
     if (isHistory && this.#ids.size === 0) this.#paging.beginsHere = messages.length < PAGE_SIZE;
     const lastId = this.endsHere ? undefined : this.lastId;
     const added = messages.filter((message) => this.#isMissing(message));
+    this.#meanwhile?.push(...added);
     for (const { id } of added) {
       if (compareIds(id, this.#newestId) <= 0) continue;
       this.#newestId = id;
@@ -175,11 +183,15 @@ export class Transcript {
     this.#updateButton();
   }
 
-  startOver(/** @type {ChatMessage[]} */ messages) {
+  /** Shows the latest messages instead, and after them what comes while they are loading. */
+  async startOver(/** @type {Promise<{ messages: ChatMessage[] }>} */ loading) {
+    /** @type {ChatMessage[]} */
+    const meanwhile = this.#meanwhile = [];
+    const { messages } = await loading.finally(() => this.#meanwhile = undefined);
     // What says that all were removed.
     const lines = this.#entries.length === 0 ? [...this.#list.children] : [];
     this.#clear();
-    this.add(messages, true);
+    for (const each of [messages, meanwhile]) this.add(each, true);
     this.#queue.flush();
     this.#list.append(...lines);
     this.#viewport.showEnd();

@@ -133,10 +133,10 @@ export class Paging {
   }
 
   look() {
-    const { firstId, lastId, endsHere } = this.#transcript;
+    const { isEmpty, firstId, lastId, endsHere } = this.#transcript;
     if (this.#isLoading || this.#hasFailed) return;
     if (!firstId) {
-      if (!this.#beginsHere) this.loadLatest();
+      if (isEmpty && !this.#beginsHere) this.loadLatest();
     } else if (!this.#beginsHere && this.#viewport.fromStart < NEAR_PX) {
       this.#load(async () => {
         const { messages } = await fetchMessages(CHAT, { before: firstId });
@@ -164,7 +164,7 @@ export class Paging {
       this.#isLatestWanted = true;
       return;
     }
-    this.#load(async () => this.#transcript.startOver((await fetchMessages(CHAT)).messages));
+    this.#load(() => this.#transcript.startOver(fetchMessages(CHAT)));
   }
 
   async #load(/** @type {() => Promise<void>} */ load) {

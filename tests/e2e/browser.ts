@@ -93,12 +93,16 @@ export function useBrowser(): () => Browser {
   return () => browser;
 }
 
+/** How long something may take on a busy machine. */
+const PATIENCE_MS = 60_000;
+
 /** Somebody with a browser of their own, at the page; disposing of it closes the browser. */
 export class Visitor implements AsyncDisposable {
   /** Errors that the page's scripts did not expect. */
   readonly errors: string[] = [];
 
   private constructor(readonly page: Page) {
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => this.errors.push(error.stack ?? error.message));
     page.on("console", (message) => {
       // A server that is away is news for the page, not an error of it.
@@ -168,6 +172,21 @@ export class Visitor implements AsyncDisposable {
       await route.continue();
     });
     return resolve;
+  }
+
+  /** Has an answer wait, as it was when it was asked for, until `release` is called. */
+  async holdAnswer(
+    url: string | RegExp,
+  ): Promise<{ readonly isThere: Promise<void>; release(): void }> {
+    const there = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    await this.page.route(url, async (route) => {
+      const response = await route.fetch();
+      there.resolve();
+      await released.promise;
+      await route.fulfill({ response });
+    });
+    return { isThere: there.promise, release: released.resolve };
   }
 
   /** Has posts wait until the function that it returns is called. */

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { BrowserContextOptions } from "playwright-core";
-import { post } from "../chat_client.ts";
+import { numbered, post, postAll } from "../chat_client.ts";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
 import { arriveAsModerator, moderate, Newcomer, startModerated } from "./moderated_chat.ts";
@@ -74,7 +74,7 @@ Deno.test("a room that is cleared is empty, and goes on", async () => {
   await using chat = await startModerated();
   await using ann = await arrive(chat.url);
   await ann.connection("Live");
-  for (let n = 1; n <= 70; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 70));
   await ann.see("message 70");
   await moderate(chat.url, { action: "clear" });
   await texts(ann, ["A moderator cleared the room"]);
@@ -105,24 +105,17 @@ Deno.test("what was removed while a page had no connection is gone once it has o
 Deno.test("a page that was fetched before a removal and comes after it does not bring it back", async () => {
   await using chat = await startModerated();
   const { id } = await post(chat.url, "not for long");
-  for (let n = 1; n <= 60; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 60));
   await using ann = await arrive(chat.url);
   await ann.connection("Live");
-  const fetched = Promise.withResolvers<void>();
-  const removed = Promise.withResolvers<void>();
-  await ann.page.route(/before=/, async (route) => {
-    const response = await route.fetch();
-    fetched.resolve();
-    await removed.promise;
-    await route.fulfill({ response });
-  });
+  const answer = await ann.holdAnswer(/before=/);
   await ann.log.evaluate((log) => log.scrollTop = 0);
-  await fetched.promise;
+  await answer.isThere;
   await moderate(chat.url, { action: "remove", id });
   // The stream has brought the removal: this comes after it.
   await post(chat.url, "after it");
   await ann.page.getByRole("button", { name: "1 new message" }).waitFor();
-  removed.resolve();
+  answer.release();
   await ann.see("message 1");
   assertEquals(await ann.page.getByText("not for long").count(), 0);
 });
@@ -189,7 +182,7 @@ Deno.test("what was removed is not counted as unread, and its notification is ta
 
 Deno.test("a reader who was far from the end finds it again though the last message is removed", async () => {
   await using chat = await startModerated();
-  for (let n = 1; n <= 1100; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 1100));
   await using ann = await arrive(chat.url);
   await ann.connection("Live");
   const newest = ann.page.getByRole("button", { name: "Newest messages" });

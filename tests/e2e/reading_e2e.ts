@@ -1,7 +1,7 @@
 /** How the conversation looks and moves, and that nothing in it can do harm. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { post } from "../chat_client.ts";
+import { numbered, post, postAll } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
@@ -9,8 +9,8 @@ import { FlakyNetwork } from "./flaky_network.ts";
 const browser = useBrowser();
 const SMALL = { viewport: { width: 600, height: 500 } };
 
-async function fill(url: string, count: number): Promise<void> {
-  for (let n = 1; n <= count; n++) await post(url, `message ${n}`);
+function fill(url: string, count: number): Promise<void> {
+  return postAll(url, numbered("message", count));
 }
 
 /** Where the text is on the screen. */
@@ -25,6 +25,14 @@ function scrollTo(visitor: Visitor, position: number): Promise<void> {
     log.scrollTop = position < 0 ? log.scrollHeight + position : position;
     return new Promise<void>((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
   }, position);
+}
+
+/** Scrolls up until the newest messages are cut off. */
+async function scrollUntilCut(visitor: Visitor): Promise<void> {
+  while (!await visitor.page.getByRole("button", { name: "Newest messages" }).isVisible()) {
+    await scrollTo(visitor, 0);
+    await visitor.page.waitForFunction(() => document.querySelector("[aria-busy=false]"));
+  }
 }
 
 function fromEnd(visitor: Visitor): Promise<number> {
@@ -189,7 +197,7 @@ Deno.test("the page holds a thousand messages, and those cut off come back", asy
   await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
   await ann.see("message 100");
   await ann.connection("Live");
-  for (let n = 101; n <= 1100; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 1100, 101));
   await ann.see("message 1100");
   /** First and last of the messages in the page, which have no holes and are not too many. */
   const shown = async () => {
@@ -315,7 +323,7 @@ Deno.test("what is copied has each text on lines of its own, and who said it and
 Deno.test("the topmost message stays where it is when the window is turned or text enlarged", async () => {
   await using chat = await ChatProcess.start();
   const sentence = "a sentence that takes more lines the narrower the window is ".repeat(4);
-  for (let n = 1; n <= 40; n++) await post(chat.url, `message ${n}: ${sentence}`);
+  await postAll(chat.url, numbered("message", 40).map((text) => `${text}: ${sentence}`));
   await using ann = await Visitor.arrive(browser(), chat.url, {
     viewport: { width: 400, height: 800 },
   });
@@ -417,11 +425,7 @@ Deno.test("the newest messages come also if older ones are loading when they are
   await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
   await ann.see("message 1100");
   await ann.connection("Live");
-  // Up, until the newest are cut off.
-  while ((await ann.texts).includes("message 1100")) {
-    await scrollTo(ann, 0);
-    await ann.page.waitForFunction(() => document.querySelector("[aria-busy=false]"));
-  }
+  await scrollUntilCut(ann);
   const release = await ann.hold(/before=/);
   await scrollTo(ann, 0);
   await ann.page.getByRole("button", { name: "Loading older messages…" }).waitFor();
@@ -429,6 +433,47 @@ Deno.test("the newest messages come also if older ones are loading when they are
   release();
   await ann.see("message 1100");
   assertNear(await fromEnd(ann), 0);
+});
+
+Deno.test("what comes while the newest messages are loading comes after them", async () => {
+  await using chat = await ChatProcess.start();
+  await fill(chat.url, 1100);
+  await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
+  await ann.see("message 1100");
+  await ann.connection("Live");
+  await scrollUntilCut(ann);
+  const answer = await ann.holdAnswer(/\/chat\?removed=$/);
+  await ann.page.locator(".newer").click();
+  await answer.isThere;
+  await post(chat.url, "newer");
+  await ann.page.getByRole("button", { name: "1 new message" }).waitFor();
+  answer.release();
+  await ann.see("newer");
+  assertEquals((await ann.texts).slice(-2), ["message 1100", "newer"]);
+  assertNear(await fromEnd(ann), 0);
+});
+
+Deno.test("a page that can't keep up shows the newest messages, and asks for none again", async () => {
+  await using chat = await ChatProcess.start();
+  await fill(chat.url, 100);
+  await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
+  await ann.see("message 100");
+  await ann.connection("Live");
+  const asked: string[] = [];
+  ann.page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  const release = await ann.hold("**/nothing");
+  // It does nothing else until that is answered.
+  const stopped = ann.page.evaluate(() => {
+    const request = new XMLHttpRequest();
+    request.open("GET", "nothing", false);
+    request.send();
+  });
+  await postAll(chat.url, numbered("message", 1500, 101));
+  release();
+  await stopped;
+  await ann.see("message 1500");
+  assertNear(await fromEnd(ann), 0);
+  assertEquals(asked, ["/nothing"]);
 });
 
 Deno.test("a gap is a line before what came after it, also in a tab that catches up late", async () => {
@@ -440,22 +485,15 @@ Deno.test("a gap is a line before what came after it, also in a tab that catches
   const other = await ann.openTab();
   await other.connection("Live");
   await ann.turn("pagehide");
-  for (let n = 1; n <= 2000; n++) await post(chat.url, `missed ${n}`);
+  await postAll(chat.url, numbered("missed", 2000));
   await other.see("missed 2000");
   // What it missed takes a while, and meanwhile more comes through the stream.
-  const asked = Promise.withResolvers<void>();
-  const answer = Promise.withResolvers<void>();
-  await ann.page.route(/since=/, async (route) => {
-    const response = await route.fetch();
-    asked.resolve();
-    await answer.promise;
-    await route.fulfill({ response });
-  });
+  const answer = await ann.holdAnswer(/since=/);
   await ann.turn("pageshow");
-  await asked.promise;
+  await answer.isThere;
   await post(chat.url, "newer");
   await ann.see("newer");
-  answer.resolve();
+  answer.release();
   await ann.see("missed 2000");
   const lines = await ann.page.locator(".transcript > :not(.mark)").allInnerTexts();
   assertEquals(lines[1], "1,995 messages are no longer kept");
