@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { BrowserContextOptions } from "playwright-core";
-import { post } from "../chat_client.ts";
+import { numbered, post, postAll } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
@@ -124,7 +124,7 @@ Deno.test("a crowd of messages is one tone, and no more than one in two seconds"
   await ann.look(false);
   network.cut();
   await ann.connection("Reconnecting");
-  for (let n = 1; n <= 300; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 300));
   network.mend();
   await ann.see("message 300");
   assertEquals((await noted(ann)).tones, 1);

@@ -1,7 +1,7 @@
 /** The connection comes back by itself, with everything said meanwhile. */
 
 import { assert, assertEquals } from "@std/assert";
-import { post } from "../chat_client.ts";
+import { numbered, post, postAll } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { routeWorker, useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
@@ -125,7 +125,7 @@ Deno.test("a gap in what is kept is a line in the conversation", async () => {
   await ann.see("seen");
   network.cut();
   await ann.connection("Reconnecting");
-  for (let n = 1; n <= 2000; n++) await post(chat.url, `missed ${n}`);
+  await postAll(chat.url, numbered("missed", 2000));
   network.mend();
   await ann.see("missed 2000");
   const lines = await ann.page.locator(".transcript > *").allInnerTexts();
@@ -159,7 +159,7 @@ Deno.test("a worker that was slow to start takes over from the tab's own connect
 
 Deno.test("messages that reach a hidden tab late, because its first fetch failed, count as history", async () => {
   await using chat = await ChatProcess.start();
-  for (let n = 1; n <= 60; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 60));
   await using ann = await Visitor.arrive(browser(), "about:blank");
   await ann.page.addInitScript(() => {
     Object.defineProperty(document, "hidden", { value: true, configurable: true });

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { BrowserContextOptions, Locator } from "playwright-core";
-import { post } from "../chat_client.ts";
+import { numbered, post, postAll } from "../chat_client.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { useBrowser, Visitor } from "./browser.ts";
 import { FlakyNetwork } from "./flaky_network.ts";
@@ -68,7 +68,7 @@ for (const size of SIZES) {
     };
     await ann.connection("1 online");
     await check("empty");
-    for (let n = 1; n <= 30; n++) await post(chat.url, `message ${n}`);
+    await postAll(chat.url, numbered("message", 30));
     await ann.see("message 30");
     await ann.nickname.fill("ann");
     await check("busy");
@@ -133,7 +133,7 @@ for (const size of [WIDE, PHONE, SIZES.at(-1)!]) {
 
 Deno.test("the page loads without a shift, for whoever has been here before", async () => {
   await using chat = await ChatProcess.start();
-  for (let n = 1; n <= 60; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 60));
   await using ann = await Visitor.arrive(browser(), chat.url, PHONE);
   await ann.nickname.fill("ann");
   await ann.connection("Live");
@@ -345,7 +345,7 @@ Deno.test("the empty room says where it is, and at localhost that others can't g
 
 Deno.test("on paper is the whole conversation, and nothing to press", async () => {
   await using chat = await ChatProcess.start();
-  for (let n = 1; n <= 45; n++) await post(chat.url, `message ${n}`);
+  await postAll(chat.url, numbered("message", 45));
   await post(chat.url, "a line\n".repeat(60));
   await using ann = await Visitor.arrive(browser(), chat.url, { ...PHONE, colorScheme: "dark" });
   await ann.see("message 45");
