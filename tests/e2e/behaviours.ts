@@ -301,7 +301,7 @@ export function testBehaviours({ name, manyTabs, lacks, start }: Engine): void {
 
   test("a page that the back button brings back has what was said meanwhile", async () => {
     await using chat = await ChatProcess.start();
-    await using ann = await visit(chat.url);
+    await using ann = await visit(chat.url, { leftPages: "kept" });
     await ann.connection("Live");
     await post(chat.url, "seen");
     await ann.see("seen");
@@ -409,6 +409,7 @@ export function testBehaviours({ name, manyTabs, lacks, start }: Engine): void {
     await tabs[7].send("from one of them");
     for (const tab of tabs) {
       await tab.see("from one of them");
+      await tab.unsent(0);
       assertEquals(await tab.texts(), ["for all of you", "from one of them"]);
       assertEquals(await tab.texts(".own .text"), ["from one of them"]);
       await tab.assertNoErrors();

@@ -26,6 +26,8 @@ export interface RunningEngine extends AsyncDisposable {
 export interface BrowserOptions {
   /** Pages may keep nothing. */
   readonly storage?: "blocked";
+  /** Pages that are left are kept for going back, where the engine does not always do so. */
+  readonly leftPages?: "kept";
   /** Pages may show notifications. */
   readonly notifications?: "granted";
 }

@@ -3,7 +3,7 @@
 import type { BrowserContext, Page } from "playwright-core";
 import { newFolder } from "../folder.ts";
 import { until } from "../until.ts";
-import { launchBrowser, launchFirefox, launchForgetfulBrowser } from "./browser.ts";
+import { launchBrowser, launchFirefox, launchForgetfulBrowser, launchShell } from "./browser.ts";
 import type { BrowserOptions, Engine, EngineBrowser, Tab } from "./engine.ts";
 
 export const CHROMIUM: Engine = {
@@ -12,12 +12,19 @@ export const CHROMIUM: Engine = {
   lacks: {},
 
   async start() {
-    const shared = await launchBrowser();
+    const shared = await launchShell();
     return {
       async startBrowser(options = {}) {
-        if (options.storage !== "blocked") return toBrowser(await shared.newContext(), options);
-        const folder = await newFolder();
-        return toBrowser(await launchForgetfulBrowser(folder.path), options, folder);
+        if (options.storage === "blocked") {
+          const folder = await newFolder();
+          return toBrowser(await launchForgetfulBrowser(folder.path), options, folder);
+        }
+        if (options.notifications !== "granted" && options.leftPages !== "kept") {
+          return toBrowser(await shared.newContext(), options);
+        }
+        // What most tests take can do neither.
+        const own = await launchBrowser();
+        return toBrowser(await own.newContext(), options, own);
       },
       [Symbol.asyncDispose]: () => shared.close(),
     };
