@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import deno from "../deno.json" with { type: "json" };
+import { RedisServer } from "./redis_server.ts";
 
 /** The command line of `deno task start`, for any working directory; flags follow it. */
 export const COMMAND: readonly string[] = deno.tasks.start.command.split(" ").map((part) =>
@@ -15,6 +16,9 @@ export const NO_LIMITS: readonly string[] = [
   ...["--rate-limit", "0"],
   ...["--max-readers", "0", "--max-readers-per-address", "0"],
 ];
+
+/** Whether chats that are started without a log of their own keep messages in Redis: `-- --redis`. */
+const IS_ON_REDIS = Deno.args.includes("--redis");
 
 /** How a process ended and what it printed. */
 export interface Ended {
@@ -52,6 +56,7 @@ export class ChatProcess implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   /** Is settled when both of its outputs have ended. */
   readonly #ended: Promise<unknown>;
+  readonly #redis: RedisServer | undefined;
   #output = "";
 
   private constructor(
@@ -59,8 +64,10 @@ export class ChatProcess implements AsyncDisposable {
     /** What it printed first: where to go. */
     readonly firstLine: string,
     outputs: ReadableStream<string>[],
+    redis: RedisServer | undefined,
   ) {
     this.#process = process;
+    this.#redis = redis;
     this.#ended = Promise.all(outputs.map(async (output) => {
       for await (const text of output) this.#output += text;
     }));
@@ -72,7 +79,9 @@ export class ChatProcess implements AsyncDisposable {
    */
   static async start(args: string[] = [], options?: ProcessOptions): Promise<ChatProcess> {
     const limits = options?.hasLimits ? [] : NO_LIMITS;
-    const flags = ["--port", "0", "--message-log", "memory:", ...limits, ...args];
+    const redis = IS_ON_REDIS ? await RedisServer.start() : undefined;
+    const log = redis?.url ?? "memory:";
+    const flags = ["--port", "0", "--message-log", log, ...limits, ...args];
     const process = command(flags, options).spawn();
     const [first, rest] = process.stdout.pipeThrough(new TextDecoderStream()).tee();
     let line = "";
@@ -84,7 +93,7 @@ export class ChatProcess implements AsyncDisposable {
     }
     reader.cancel();
     const errors = process.stderr.pipeThrough(new TextDecoderStream());
-    return new ChatProcess(process, line.split("\n")[0], [rest, errors]);
+    return new ChatProcess(process, line.split("\n")[0], [rest, errors], redis);
   }
 
   /** Its address, without a slash at the end. */
@@ -124,6 +133,7 @@ export class ChatProcess implements AsyncDisposable {
     }
     await this.#process.status;
     await this.#ended;
+    await this.#redis?.[Symbol.asyncDispose]();
   }
 }
 
