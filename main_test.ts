@@ -762,7 +762,7 @@ Deno.test("a store that is away is not reported again for each request", async (
   }
   const response = await room.post(form({ message: "hi" }));
   assertEquals(response.headers.get("retry-after"), "2");
-  assertStringIncludes(await assertProblem(response, 503), "has done nothing");
+  assertStringIncludes(await assertProblem(response, 503), "with the same key");
   assertEquals(await room.terminal.errors(), "");
 });
 

@@ -114,8 +114,8 @@ export function toHttpError(error: unknown): HttpError {
   if (error instanceof UnfinishedRemovalError) {
     return new HttpError(
       STATUS_CODE.ServiceUnavailable,
-      "What others no longer see is removed for everybody, but the server can't write its file at the " +
-        "moment: what is left there of the text is overwritten later, at the latest when the server " +
+      "What others no longer see is removed for everybody, but the server can't use its message log at " +
+        "the moment: what is left there of the text is erased later, at the latest when the server " +
         "starts again. Remove again what is still to be seen.",
       { headers: { "retry-after": String(LOG_RETRY_S) } },
     );
@@ -123,8 +123,8 @@ export function toHttpError(error: unknown): HttpError {
   if (error instanceof StoreAwayError) {
     return new HttpError(
       STATUS_CODE.ServiceUnavailable,
-      "The server can't reach its message log at the moment and has done nothing; try again in a few " +
-        "seconds.",
+      "The server can't reach its message log at the moment; try again in a few seconds, and send a " +
+        "post with the same key.",
       { headers: { "retry-after": String(AWAY_RETRY_S) } },
     );
   }
