@@ -1,6 +1,7 @@
 /**
  * A connection to Redis. It is used until the first doubt, then given up for a new one: a client that
- * reconnects by itself would send again what Redis may have done, or wait without end.
+ * reconnects by itself would send again what Redis may have done, or wait without end. What has been
+ * sent by then keeps its time to be answered: Redis, which may wake, would still do it.
  */
 
 import { createClient } from "@redis/client";
@@ -32,6 +33,10 @@ export class RedisConnection {
   readonly #ended = Promise.withResolvers<string>();
   #reason: string | undefined;
   #isHung = false;
+  /** How many commands wait for a reply. */
+  #waiting = 0;
+  /** Resolves when nothing does any more, after it was given up. */
+  readonly #closed = Promise.withResolvers<void>();
 
   private constructor(url: string) {
     this.#client = newClient(url);
@@ -46,7 +51,7 @@ export class RedisConnection {
     const connection = new RedisConnection(url);
     const close = () => connection.destroy("The message log is closed");
     signal.addEventListener("abort", close);
-    void connection.ended.then(() => signal.removeEventListener("abort", close));
+    void connection.#closed.promise.then(() => signal.removeEventListener("abort", close));
     const connecting = connection.#client.connect();
     const failed = connection.ended.then((reason) => Promise.reject(new RedisError(reason)));
     await connection.#within(DEADLINE_MS, Promise.race([connecting, failed]));
@@ -85,27 +90,38 @@ export class RedisConnection {
     }
   }
 
-  /** Gives it up: what waits for an answer gets none. */
+  /** Gives it up at once: what waits for an answer gets none. */
   destroy(reason: string): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = reason;
+    this.#reason ??= reason;
     if (this.#client.isOpen) this.#client.destroy();
-    this.#ended.resolve(reason);
+    this.#ended.resolve(this.#reason);
+    this.#closed.resolve();
+  }
+
+  /** Gives it up: nothing more is sent. */
+  retire(reason: string): void {
+    this.#reason ??= reason;
+    this.#ended.resolve(this.#reason);
+    if (this.#waiting === 0) this.destroy(reason);
   }
 
   async #within<Reply>(ms: number, reply: Promise<Reply>): Promise<Reply> {
+    const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       this.#isHung = true;
-      this.destroy(`Redis has not answered for ${ms / 1000} seconds`);
+      late.reject(new Error(`Redis has not answered for ${ms / 1000} seconds`));
     }, ms);
+    this.#waiting++;
     try {
-      return await reply;
+      return await Promise.race([reply, late.promise]);
     } catch (error) {
       const { message } = error as Error;
-      if (USELESS.test(message)) this.destroy(message);
+      if (this.#isHung || USELESS.test(message)) this.retire(message);
       throw new RedisError(this.#reason ?? message, { cause: error });
     } finally {
       clearTimeout(timer);
+      this.#waiting--;
+      if (this.#reason !== undefined) this.retire(this.#reason);
     }
   }
 }

@@ -41,7 +41,7 @@ export async function stayConnected(
       if (!(error instanceof RedisError)) throw error;
       if (!signal.aborted) onFailure?.(error);
     }
-    connection?.destroy("The connection is not needed any more");
+    connection?.retire("The connection is not needed any more");
     if (performance.now() - start > STABLE_MS) pauseMs = MIN_PAUSE_MS;
     await pause(pauseMs * (0.5 + Math.random()), signal);
     pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS);
