@@ -63,6 +63,7 @@ export class RedisLink {
   readonly #closing = new AbortController();
   readonly #loop: Promise<void>;
   #connection: RedisConnection | undefined;
+  #ready = Promise.withResolvers<void>();
   #reason = "Redis has not been reached yet";
   /** Redis' clock in milliseconds, less how long this program has run. */
   #clockOffset = 0;
@@ -72,9 +73,11 @@ export class RedisLink {
       await this.#readClock(connection);
       await onConnect(connection);
       this.#connection = connection;
+      this.#ready.resolve();
       onReady();
       this.#reason = await connection.ended;
       this.#connection = undefined;
+      this.#ready = Promise.withResolvers();
       if (connection.isHung) onFailure(new RedisError(this.#reason));
     };
     this.#loop = stayConnected(url, use, {
@@ -88,6 +91,11 @@ export class RedisLink {
 
   get isReady(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** Resolves when there is a connection, or is not going to be one any more. */
+  get ready(): Promise<void> {
+    return this.#closing.signal.aborted ? Promise.resolve() : this.#ready.promise;
   }
 
   /** By Redis' clock, when it is too late for what is sent now. */
@@ -113,6 +121,7 @@ export class RedisLink {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#ready.resolve();
     await this.#loop;
   }
 

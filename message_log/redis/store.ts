@@ -67,7 +67,11 @@ export class RedisStore implements MessageStore {
       onReady: () => this.#onReady(),
     });
     const wake = wakeKey(this.#instance);
-    this.#tail = new RedisTail(url, { wakeKey: wake, wake: () => this.#wake(wake) });
+    this.#tail = new RedisTail(url, {
+      wakeKey: wake,
+      wake: () => this.#wake(wake),
+      whenReadable: () => this.#link.ready,
+    });
     this.revoked = new RedisRevokedSessions(this.#link, this.#now);
     this.#tail.follow(this.#newChanges());
     this.#parts = {

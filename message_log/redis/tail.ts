@@ -33,6 +33,8 @@ export interface RedisTailOptions {
   readonly wakeKey: string;
   /** Appends to that stream. */
   wake(): void;
+  /** Resolves when the logs can be read. */
+  whenReadable(): Promise<void>;
 }
 
 /** Follows streams, with a connection of its own: waiting holds up what else is sent over it. */
@@ -76,6 +78,8 @@ export class RedisTail {
 
   async #follow(connection: RedisConnection): Promise<void> {
     try {
+      // Who is told of a loss reads the log at once.
+      await this.#options.whenReadable();
       await Promise.all(Array.from(this.#followed.values(), (each) => each.resume?.(connection)));
       this.#connection = connection;
       while (!this.#closing.signal.aborted) await this.#readNext(connection);
