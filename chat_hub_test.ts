@@ -803,6 +803,29 @@ Deno.test("Reader sends nothing of a page that was dropped when it had just been
   await events[Symbol.asyncDispose]();
 });
 
+Deno.test("Reader reads on where the page that its client waits for has been dropped", async () => {
+  const page = {
+    bytes: new TextEncoder().encode("id: 1-1\ndata: fresh\n\n"),
+    missed: 0,
+    cursor: "1-1",
+    isLast: true,
+  };
+  const { promise, resolve } = Promise.withResolvers<ReplayPage>();
+  const replay = {
+    read: mock.fn((): ReplayPage | Promise<ReplayPage> => page, () => promise, { times: 1 }),
+  };
+  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {} };
+  const reader = new Reader(hub, replay, NEWCOMER);
+  const events = new EventReader(new Response(new ReadableStream(reader)));
+  const first = events.next();
+  // It has asked before, so nothing but the page makes it ask again.
+  for (let n = 0; n < 3; n++) await new Promise((resolve) => setImmediate(resolve));
+  reader.dropPage();
+  resolve(page);
+  assertEquals((await first)!.data, "fresh");
+  await events[Symbol.asyncDispose]();
+});
+
 Deno.test(
   "ChatHub announces its readers with those elsewhere, and tells of its own",
   withFakeTime(async (tick) => {

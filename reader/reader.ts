@@ -207,7 +207,10 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
       this.#hub.leave(this);
       throw error;
     }
-    return this.#isDropped ? nextTurn() : this.#sendPiece(page);
+    if (!this.#isDropped) return this.#sendPiece(page);
+    await nextTurn();
+    // A stream that was given nothing asks for no more by itself.
+    if (!this.#isOver) return this.pull();
   }
 
   /** Sends a piece of a page; resolves when it is time for the next. */
