@@ -7,7 +7,7 @@
 local STEP = 250
 
 local log, keys, marks, removed, cleared, room, rooms = unpack(KEYS)
-local old = redis.call('XRANGE', log, '-', '(' .. ARGV[2], 'COUNT', STEP)
+local old = redis.call('XRANGE', log, '-', text(ARGV[2] - 1), 'COUNT', STEP)
 local function answer()
   local first = first_of(log)
   return {#old, first and first[1] or ''}
@@ -29,7 +29,8 @@ local length = redis.call('XLEN', log) - #old
 redis.call('XTRIM', log, 'MAXLEN', length)
 forget_gone(keys, marks, removed, select(2, parts(last)))
 redis.call('HSET', room, 'removals', removals)
-if length == 0 then redis.call('HSET', room, 'floor', last) end
+-- One that is there already is higher.
+if length == 0 then redis.call('HSETNX', room, 'floor', last) end
 list_room(rooms, ARGV[1], length > removals, meta[2])
 if length == 0 and not meta[2] then expire(room, keys, marks, removed, cleared) end
 return answer()

@@ -96,7 +96,7 @@ export class RedisLog implements MessageLog, Followed {
   #waiting: { readonly id: string; resolve(): void }[] = [];
   #jobs: Job[] = [];
   readonly #born: string;
-  /** The id up to which subscribers have been told, and the highest that is known to be there. */
+  /** The id up to which subscribers have been told; the latest time and the highest number of all ids. */
   #told: string;
   #known: string;
   #version: string;
@@ -409,8 +409,11 @@ export class RedisLog implements MessageLog, Followed {
     }
   }
 
+  /** Where Redis has lost entries, an id with a later time may have a lower number. */
   #know(id: string): void {
-    if (compareIds(id, this.#known) > 0) this.#known = id;
+    const known = parseId(this.#known)!;
+    const { ms, seq } = parseId(id)!;
+    this.#known = `${Math.max(ms, known.ms)}-${Math.max(seq, known.seq)}`;
   }
 
   async #untilTold(id: string): Promise<void> {

@@ -47,6 +47,7 @@ local had_messages = length > removals
 
 -- Ids go on after the highest that anybody knows of.
 local ms, seq = parts(end_of(log, born, meta[3]))
+if meta[3] and length > 0 then ms = math.max(ms, (parts(last_of(log)[1]))) end
 if known ~= '' then
   local known_ms, known_seq = parts(known)
   ms = math.max(ms, known_seq > seq and known_ms + 1 or known_ms)
