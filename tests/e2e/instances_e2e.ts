@@ -104,7 +104,7 @@ class StandardReader implements Disposable {
 
 /** Writes a message, again and again with the same key, until it is stored. */
 async function write(url: string, message: string): Promise<string> {
-  while (!await isStored(sendPost(url, { message, key: message })));
+  await until(() => isStored(sendPost(url, { message, key: message })));
   return message;
 }
 
