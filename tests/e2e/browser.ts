@@ -15,6 +15,7 @@ import {
   type Page,
   type Route,
 } from "playwright-core";
+import { until } from "../until.ts";
 
 const ARGS = [
   "--headless",
@@ -177,16 +178,16 @@ export class Visitor implements AsyncDisposable {
   /** Has an answer wait, as it was when it was asked for, until `release` is called. */
   async holdAnswer(
     url: string | RegExp,
-  ): Promise<{ readonly isThere: Promise<void>; release(): void }> {
-    const there = Promise.withResolvers<void>();
+  ): Promise<{ whenThere(): Promise<void>; release(): void }> {
+    let isThere = false;
     const released = Promise.withResolvers<void>();
     await this.page.route(url, async (route) => {
       const response = await route.fetch();
-      there.resolve();
+      isThere = true;
       await released.promise;
       await route.fulfill({ response });
     });
-    return { isThere: there.promise, release: released.resolve };
+    return { whenThere: () => until(() => isThere), release: released.resolve };
   }
 
   /** Has posts wait until the function that it returns is called. */
@@ -194,7 +195,19 @@ export class Visitor implements AsyncDisposable {
     return this.hold("**/chat", "POST");
   }
 
-  /** What a browser tells a page that it keeps for going back: it is left, or shown again as it was. */
+  /** Has the page try nothing again unless somebody presses for it. */
+  async stopRetries(): Promise<void> {
+    await this.page.evaluate(() => {
+      const { setTimeout } = globalThis;
+      const noRetries = (act: () => void, ms = 0) => ms < 1000 ? setTimeout(act, ms) : 0;
+      Object.assign(globalThis, { setTimeout: noRetries });
+    });
+  }
+
+  /**
+   * What a browser tells a page that it keeps for going back: it is left, or shown again as it was. The
+   * page's timers go on meanwhile: a chat with slow heartbeats lets it be.
+   */
   async turn(type: "pagehide" | "pageshow"): Promise<void> {
     await this.page.evaluate(
       (type) => void dispatchEvent(new PageTransitionEvent(type, { persisted: true })),

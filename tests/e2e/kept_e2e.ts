@@ -25,10 +25,10 @@ Deno.test("a message that was left unsent a day ago is sent only if somebody sti
     const { now } = Date;
     Date.now = () => now() + 25 * 60 * 60_000;
   });
-  await ann.page.unrouteAll();
   await ann.page.reload();
   await ann.connection("Live");
   await ann.unsent.getByText("Written more than a day ago.").waitFor();
+  await ann.page.unrouteAll();
   // It holds up nothing.
   await ann.send("news");
   await ann.see("news");
@@ -42,12 +42,12 @@ Deno.test("a message that was left unsent is not sent to another log at the same
   await using first = await ChatProcess.start();
   await using ann = await Visitor.arrive(browser(), first.url);
   await leaveUnsent(ann, "for the one");
-  await ann.page.unrouteAll();
   await first.stop("SIGTERM");
   await using other = await ChatProcess.start(["--port", String(first.port)]);
   await ann.page.reload();
   await ann.connection("Live");
   await ann.unsent.getByText("Written for an earlier chat at this address.").waitFor();
+  await ann.page.unrouteAll();
   assertEquals(await readTexts(other.url), []);
   await ann.unsent.getByRole("button", { name: "Discard" }).click();
   await ann.send("for the other");
@@ -66,7 +66,6 @@ Deno.test("values of the wrong shape are dropped, whoever wrote them", async () 
   await ann.message.fill("draft");
   const values = await ann.page.evaluate(() => Object.fromEntries(Object.entries(localStorage)));
   assert(Object.keys(values).length >= 5, Object.keys(values).join());
-  await ann.page.unrouteAll();
   const junk = ["", "{", "null", "5", "[]", "[null]", '"text"', "{}", '{"key":"k"}', "true"];
   // Also half of what is right.
   const halves = Object.values(values).flatMap((value) =>
@@ -82,6 +81,7 @@ Deno.test("values of the wrong shape are dropped, whoever wrote them", async () 
     await ann.connection("Live");
     assertEquals(ann.errors, [], value);
   }
+  await ann.page.unrouteAll();
   await ann.send("alive", "ann");
   await ann.see("alive");
   assertEquals(await readTexts(chat.url), ["sent", "alive"]);

@@ -110,7 +110,7 @@ Deno.test("a page that was fetched before a removal and comes after it does not 
   await ann.connection("Live");
   const answer = await ann.holdAnswer(/before=/);
   await ann.log.evaluate((log) => log.scrollTop = 0);
-  await answer.isThere;
+  await answer.whenThere();
   await moderate(chat.url, { action: "remove", id });
   // The stream has brought the removal: this comes after it.
   await post(chat.url, "after it");
@@ -438,6 +438,7 @@ Deno.test("a message that is removed before its answer has come is not kept", as
   await using chat = await startModerated();
   await using ann = await arrive(chat.url);
   await ann.connection("Live");
+  await ann.stopRetries();
   let posts = 0;
   await ann.page.route("**/chat", async (route) => {
     if (route.request().method() !== "POST") return route.continue();

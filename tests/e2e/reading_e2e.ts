@@ -444,7 +444,7 @@ Deno.test("what comes while the newest messages are loading comes after them", a
   await scrollUntilCut(ann);
   const answer = await ann.holdAnswer(/\/chat\?removed=$/);
   await ann.page.locator(".newer").click();
-  await answer.isThere;
+  await answer.whenThere();
   await post(chat.url, "newer");
   await ann.page.getByRole("button", { name: "1 new message" }).waitFor();
   answer.release();
@@ -477,7 +477,7 @@ Deno.test("a page that can't keep up shows the newest messages, and asks for non
 });
 
 Deno.test("a gap is a line before what came after it, also in a tab that catches up late", async () => {
-  await using chat = await ChatProcess.start(["--keep", "5"]);
+  await using chat = await ChatProcess.start(["--keep", "5", "--heartbeat", "3600"]);
   await using ann = await Visitor.arrive(browser(), chat.url);
   await ann.connection("Live");
   await post(chat.url, "seen");
@@ -490,7 +490,7 @@ Deno.test("a gap is a line before what came after it, also in a tab that catches
   // What it missed takes a while, and meanwhile more comes through the stream.
   const answer = await ann.holdAnswer(/since=/);
   await ann.turn("pageshow");
-  await answer.isThere;
+  await answer.whenThere();
   await post(chat.url, "newer");
   await ann.see("newer");
   answer.release();

@@ -154,7 +154,7 @@ Deno.test("tabs whose worker has died are live again, and miss nothing", async (
 });
 
 Deno.test("a tab that was left with the back button catches up when it is shown again", async () => {
-  await using chat = await ChatProcess.start();
+  await using chat = await ChatProcess.start(["--heartbeat", "3600"]);
   await using ann = await Visitor.arrive(browser(), chat.url);
   await ann.connection("Live");
   await post(chat.url, "seen");
