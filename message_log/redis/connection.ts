@@ -5,6 +5,7 @@
  */
 
 import { createClient } from "@redis/client";
+import { clearTimeout, setTimeout } from "node:timers";
 import { StoreAwayError } from "../message_log.ts";
 import type { Script } from "./scripts.ts";
 

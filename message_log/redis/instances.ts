@@ -1,5 +1,6 @@
 /** The instances of a chat: each says once a second that it is there, and who reads there. */
 
+import { clearInterval, setInterval } from "node:timers";
 import type { ReadersElsewhere } from "../message_log.ts";
 import { ignoreRedisError } from "./connection.ts";
 import { KEYS } from "./keys.ts";

@@ -1,5 +1,6 @@
 /** The connections of an instance to Redis, each made again whenever it is lost. */
 
+import { clearTimeout, setTimeout } from "node:timers";
 import { type Args, DEADLINE_MS, RedisConnection, RedisError } from "./connection.ts";
 import type { Script } from "./scripts.ts";
 

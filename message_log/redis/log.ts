@@ -3,6 +3,7 @@
  * have been told, and what it knows of the room's state. The order of things is Redis' own.
  */
 
+import { clearTimeout, setTimeout } from "node:timers";
 import {
   type ChatMessage,
   compareIds,

@@ -3,6 +3,7 @@
  * they must agree on is in Redis, and each step there is one script.
  */
 
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "node:timers";
 import { LogUnavailableError, type MessageStore, type RoomEntry } from "../message_log.ts";
 import type { StoreOptions } from "../open.ts";
 import { bornOf } from "../born.ts";

@@ -5,7 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { compareIds, parseId, type Post } from "../../chat_message.ts";
-import type { Appended, LogEntry, Start } from "../../message_log/message_log.ts";
+import type { Appended, Batch, LogEntry, Start } from "../../message_log/message_log.ts";
 
 interface Entry extends LogEntry {
   /** Undefined for a removal. */
@@ -14,6 +14,9 @@ interface Entry extends LogEntry {
   readonly oldest: number;
   key?: string;
 }
+
+/** An entry that only another instance has heard of so far. */
+const UNHEARD = { id: "", json: "", post: { nickname: "", message: "" } };
 
 /** What is in a log at one time. */
 export interface LedgerState {
@@ -63,26 +66,45 @@ export class Ledger {
     return seq <= this.last && this.idOf(seq) === id ? seq : undefined;
   }
 
-  /** Takes a batch in: law 1. */
+  /** Takes a batch in, from any instance: law 1. */
   add(batch: readonly LogEntry[]): void {
-    for (const { id, json, removes } of batch) {
-      const before = this.idOf(this.last);
-      assert(compareIds(before, id) < 0, `the id ${id} comes after ${before}`);
-      assertEquals(parseId(id)!.seq, this.last + 1, "sequence numbers count the messages");
-      assert(parseId(id)!.ms >= parseId(before)!.ms, `${id} steps back from ${before}`);
-      assert(!this.lost.includes(id), `the id ${id} was another message's`);
-      if (removes === undefined) {
-        const { nickname, message, ...rest } = JSON.parse(json);
-        assertEquals(rest.id, id);
-        const post = { nickname, message };
-        this.#messages.push({ id, json, oldest: this.#oldest, post });
-      } else {
-        assertEquals(JSON.parse(json), { id, removes });
-        this.#messages.push({ id, json, removes, oldest: this.#oldest });
-        this.#remove(removes);
-      }
+    for (const entry of batch) {
+      const { seq } = parseId(entry.id)!;
+      if (seq <= this.last) this.#hearAgain(seq, entry);
+      else this.#append(entry);
     }
     this.#giveUp();
+  }
+
+  /** An instance is told less than was written: the next entry is number `seq`. */
+  skipTo(seq: number): void {
+    while (this.last < seq - 1) this.#messages.push({ ...UNHEARD, oldest: this.#oldest });
+  }
+
+  #hearAgain(seq: number, { id, json }: LogEntry): void {
+    const message = this.#messages[seq - 1];
+    if (message.id === "") {
+      const { nickname, message: text } = JSON.parse(json);
+      Object.assign(message, { id, json, post: { nickname, message: text } });
+    } else assertEquals({ id, json }, { id: message.id, json: message.json });
+  }
+
+  #append({ id, json, removes }: LogEntry): void {
+    const before = this.#messages.findLast(({ id }) => id !== "")?.id ?? this.#birth;
+    assert(compareIds(before, id) < 0, `the id ${id} comes after ${before}`);
+    assertEquals(parseId(id)!.seq, this.last + 1, "sequence numbers count the messages");
+    assert(parseId(id)!.ms >= parseId(before)!.ms, `${id} steps back from ${before}`);
+    assert(!this.lost.includes(id), `the id ${id} was another message's`);
+    if (removes === undefined) {
+      const { nickname, message, ...rest } = JSON.parse(json);
+      assertEquals(rest.id, id);
+      const post = { nickname, message };
+      this.#messages.push({ id, json, oldest: this.#oldest, post });
+    } else {
+      assertEquals(JSON.parse(json), { id, removes });
+      this.#messages.push({ id, json, removes, oldest: this.#oldest });
+      this.#remove(removes);
+    }
   }
 
   /** Gives up the oldest until there are no more messages than are kept. */
@@ -141,8 +163,8 @@ export class Ledger {
 
   /** Checks the answer to a post: law 4. */
   answer(post: Post, { entry, repeated }: Appended): void {
-    // A log that is being closed answers without emitting.
-    if (parseId(entry.id)!.seq === this.last + 1) this.add([entry]);
+    // A log that is being closed answers without emitting, and one whose entries are soon given up may.
+    if (parseId(entry.id)!.seq <= this.last + 1) this.add([entry]);
     const seq = this.find(entry.id);
     assert(seq !== undefined, `the answer has the unknown id ${entry.id}`);
     const message = this.#messages[seq - 1];
@@ -229,6 +251,32 @@ export class Ledger {
       if (this.#removed.has(seq) || (!withRemovals && this.isRemoval(seq))) count++;
     }
     return count;
+  }
+}
+
+/** What one instance is told of a log, from when it opens it: law 1. */
+export class Follower {
+  readonly #ledger: Ledger;
+  /** The number of the last entry that it has been told. */
+  last: number;
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+    this.last = ledger.last;
+  }
+
+  /** Entries follow one another, but for as many as are said to be missing. */
+  hear({ entries, missed }: Batch): void {
+    let skipped = 0;
+    for (const entry of entries) {
+      const { seq } = parseId(entry.id)!;
+      // What was removed as a whole is missing to nobody.
+      if (entry.removes !== "all") skipped += seq - this.last - 1;
+      this.#ledger.skipTo(seq);
+      this.#ledger.add([entry]);
+      this.last = seq;
+    }
+    if (entries.length > 0) assertEquals(missed, skipped, `missing before number ${this.last}`);
   }
 }
 

@@ -1,23 +1,25 @@
 /**
- * Runs a schedule over real rooms, their hubs, readers and SQLite logs, in fake time, and
+ * Runs a schedule over real rooms, their hubs, readers and logs, in fake time, and
  * checks all along that the laws hold: order, exactness, once, bounded, released.
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
 import type { Post } from "../../chat_message.ts";
 import {
   KeyConflictError,
   LogUnavailableError,
+  type MessageStore,
+  type Removal,
   RemovedError,
   type Start,
 } from "../../message_log/message_log.ts";
-import { SqliteStore } from "../../message_log/sqlite_store.ts";
+import type { StoreOptions } from "../../message_log/open.ts";
 import { sendHistory } from "../../routes/history.ts";
 import { toVisit } from "../../routes/visit.ts";
 import { Client, type Connection, HistoryClient, StreamClient } from "./clients.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { FakeTime } from "./fake_time.ts";
-import { Ledger, type LedgerState, Run } from "./ledger.ts";
+import { Follower, Ledger, type LedgerState, Run } from "./ledger.ts";
 import {
   type Command,
   type Cursor,
@@ -27,24 +29,28 @@ import {
   type Schedule,
 } from "./schedule.ts";
 import { nextTurn, Server } from "./server.ts";
+import type { Storage } from "./storage.ts";
 
 /** What the log's clock shows first. */
 const BEGINNING = Date.UTC(2026, 0, 1);
 /** When nobody has taken anything for this many turns, nothing more happens. */
 const QUIET_TURNS = 6;
+/** No answer takes longer, on the busiest of machines. */
+const MAX_ANSWER_MS = 5_000;
 /** This many cursors of each room are tried at the end of a run. */
 const MAX_CURSORS = 20;
 const MARKS = ["ann-mark", "ben-mark"];
 const TEXTS = { short: "x", long: "x".repeat(3990), wide: "👋é".repeat(500) };
 
-/** Runs a schedule; `folder` is for the file, undefined for logs in memory. */
-export async function run({ keep, commands }: Schedule, folder?: string): Promise<void> {
+/** Runs a schedule with logs in a storage. */
+export async function run({ keep, commands }: Schedule, storage: Storage): Promise<void> {
   using time = new FakeTime();
-  const chat = await Chat.start(keep, time, folder);
+  const chat = await Chat.start(keep, time, storage);
   try {
     for (const command of commands) {
       await chat.do(command);
       await endOfTurn();
+      if (storage.isRemote) await chat.untilAnswered();
       chat.check();
     }
     await chat.finish();
@@ -57,7 +63,7 @@ export async function run({ keep, commands }: Schedule, folder?: string): Promis
   assertEquals(time.timers, 0, "timers of a closed chat");
 }
 
-/** The file as it was, and what was in it of each room. */
+/** What was stored, and what that was of each room. */
 interface Copy {
   readonly bytes: Uint8Array;
   readonly rooms: readonly LedgerState[];
@@ -67,41 +73,47 @@ interface Copy {
 class Chat implements AsyncDisposable {
   readonly #keep: number;
   readonly #time: FakeTime;
-  readonly #folder: string | undefined;
+  readonly #storage: Storage;
   readonly #ledgers = new Map<string, Ledger>();
+  /** What the server has been told of the rooms that it has open. */
+  readonly #followers = new Map<string, Follower>();
   /** The removals that are under way, each with its server. */
   readonly #removing = new Map<Promise<void>, Server>();
   readonly #streams = new Set<StreamClient>();
   readonly #histories = new Set<HistoryClient>();
-  #store: SqliteStore;
-  #server: Server;
+  #store!: MessageStore;
+  #server!: Server;
+  /** Another instance of the chat, where the storage is for many. */
+  #elsewhere: Elsewhere | undefined;
+  /** Posts, removals and readers that have not been answered. */
+  #asking = 0;
   /** The store's clock, and the latest that it has ever shown. */
   #now = BEGINNING;
   #latest = BEGINNING;
-  /** The file's number: after a crash, a copy goes on where it ended. */
-  #file = 0;
   #copy: Copy | undefined;
   #posts = 0;
   #isStopping = false;
   /** The first law that was seen broken where nobody waits for the error. */
   #fault: unknown;
 
-  private constructor(keep: number, time: FakeTime, folder: string | undefined) {
+  private constructor(keep: number, time: FakeTime, storage: Storage) {
     this.#keep = keep;
     this.#time = time;
-    this.#folder = folder;
-    this.#store = this.#openStore();
-    this.#server = this.#startServer();
+    this.#storage = storage;
   }
 
-  static async start(keep: number, time: FakeTime, folder: string | undefined): Promise<Chat> {
-    const chat = new Chat(keep, time, folder);
+  static async start(keep: number, time: FakeTime, storage: Storage): Promise<Chat> {
+    const chat = new Chat(keep, time, storage);
+    chat.#store = await storage.open(chat.#options);
     for (const room of ROOMS) {
-      await using log = chat.#store.openLog(room);
+      await using log = await chat.#store.openLog(room);
       // The cursor before the first message.
       const { cursor } = await log.read({ latest: 0 });
       chat.#ledgers.set(room, new Ledger(keep, cursor));
     }
+    chat.#server = chat.#startServer();
+    const store = await storage.openElsewhere?.(chat.#options);
+    chat.#elsewhere = store && await Elsewhere.open(store, chat.#ledgers);
     return chat;
   }
 
@@ -121,8 +133,11 @@ class Chat implements AsyncDisposable {
           key: `key ${command.key}`,
         });
       case "remove": {
+        const post = { do: "append", room: command.room, count: 1, text: "short" } as const;
+        if (command.isAmid) await this.do(post);
         const removing = this.#remove(command).finally(() => this.#removing.delete(removing));
         this.#removing.set(removing, this.#server);
+        if (command.isAmid) await this.do(post);
         return;
       }
       case "join":
@@ -166,6 +181,11 @@ class Chat implements AsyncDisposable {
         return await this.#restart(command);
       case "crash":
         return await this.#crash();
+      case "appendElsewhere":
+      case "removeElsewhere":
+        return await this.#doElsewhere(command);
+      case "cutOff":
+        return await this.#cutOff(command);
     }
   }
 
@@ -191,9 +211,9 @@ class Chat implements AsyncDisposable {
     }
     this.#server.store.failingReads = 0;
     for (const client of this.#clients()) await client.takeStock();
-    await settle();
+    await this.#settle();
     this.#comeBack();
-    await settle();
+    await this.#settle();
     this.check();
     for (const client of this.#streams) {
       assertEquals(client.state, "open");
@@ -237,6 +257,7 @@ class Chat implements AsyncDisposable {
     for (const client of this.#clients()) await client.leave();
     await this.#server[Symbol.asyncDispose]();
     await this.#store[Symbol.asyncDispose]();
+    await this.#elsewhere?.[Symbol.asyncDispose]();
   }
 
   #ledgerOf(room: string): Ledger {
@@ -253,10 +274,6 @@ class Chat implements AsyncDisposable {
     };
   }
 
-  get #path(): string {
-    return this.#folder === undefined ? ":memory:" : `${this.#folder}/${this.#file}.db`;
-  }
-
   get #size(): number {
     return this.#streams.size + this.#histories.size;
   }
@@ -266,17 +283,18 @@ class Chat implements AsyncDisposable {
     yield* this.#histories;
   }
 
-  #openStore(): SqliteStore {
-    return SqliteStore.open(this.#path, { keep: this.#keep, now: () => this.#now });
+  get #options(): StoreOptions {
+    return { keep: this.#keep, now: () => this.#now };
   }
 
   #startServer(): Server {
     const server: Server = new Server(this.#store, {
       heartbeatMs: HEARTBEAT_MS,
       idleMs: IDLE_MS,
+      onOpen: (room) => this.#followers.set(room, new Follower(this.#ledgerOf(room))),
       // A process that was killed writes no more.
       onBatch: (room, batch) => {
-        if (server === this.#server) this.#note(() => this.#ledgerOf(room).add(batch));
+        if (server === this.#server) this.#note(() => this.#followers.get(room)!.hear(batch));
       },
     });
     return server;
@@ -296,6 +314,7 @@ class Chat implements AsyncDisposable {
     const { removals } = ledger;
     let law: () => void;
     try {
+      this.#asking++;
       using use = await server.enter(name);
       const appended = await use.room.log.append(post);
       law = () => ledger.answer(post, appended);
@@ -306,22 +325,85 @@ class Chat implements AsyncDisposable {
         ledger.refuse(post, isRemoved, removals);
       };
     }
+    this.#asking--;
     if (server === this.#server) this.#note(law);
   }
 
   /** Removes something; what comes after that has none of it: the ledger sees to that. */
-  async #remove({ room, what, which }: Extract<Command, { do: "remove" }>): Promise<void> {
+  async #remove(command: Extract<Command, { do: "remove" }>): Promise<void> {
     const server = this.#server;
-    const ledger = this.#ledgerOf(room);
-    const id = ledger.idOf(Math.max(ledger.last - which, 0));
-    const removal = { one: { id }, mark: { by: MARKS[which % MARKS.length] }, all: "all" } as const;
+    const { room } = command;
+    const removal = this.#toRemoval(command);
     try {
+      this.#asking++;
       using use = await server.enter(room);
-      await use.room.log.remove(removal[what]);
+      await use.room.log.remove(removal);
     } catch (error) {
       // Of a server that was killed nobody hears.
       if (server === this.#server && !this.#isStopping) this.#fault ??= error;
     }
+    this.#asking--;
+  }
+
+  /** Another instance writes, while the room is open here. */
+  async #doElsewhere(
+    command: Extract<Command, { do: "appendElsewhere" | "removeElsewhere" }>,
+  ): Promise<void> {
+    const { room } = command;
+    const elsewhere = this.#elsewhere!;
+    using _ = await this.#server.enter(room);
+    if (command.do === "removeElsewhere") await elsewhere.remove(room, this.#toRemoval(command));
+    else {
+      await Promise.all(Array.from({ length: command.count }, async () => {
+        const post = { nickname: "cat", message: `${this.#posts++}`, by: MARKS[0] };
+        this.#ledgerOf(room).answer(post, await elsewhere.append(room, post));
+      }));
+    }
+    await this.untilAnswered();
+  }
+
+  /** The connections are lost, and another instance writes before there are new ones. */
+  async #cutOff({ room, count }: Extract<Command, { do: "cutOff" }>): Promise<void> {
+    using _ = await this.#server.enter(room);
+    this.#server.store.hasFailed = true;
+    await this.#storage.cutOff!();
+    await this.#doElsewhere({ do: "appendElsewhere", room, count });
+    while (!await this.#store.rooms().then(() => true, () => false)) await nextTurn();
+  }
+
+  /** Waits until all has been answered, and each instance has been told all that was written. */
+  async untilAnswered(): Promise<void> {
+    const start = performance.now();
+    while (this.#isWaiting) {
+      await nextTurn();
+      if (this.#fault !== undefined) throw this.#fault;
+      this.#elsewhere?.check();
+      assert(performance.now() - start < MAX_ANSWER_MS, "an answer or a batch does not come");
+    }
+    this.#elsewhere?.check();
+  }
+
+  /** Whether an answer or a batch is still to come. */
+  get #isWaiting(): boolean {
+    return this.#asking > 0 || this.#server.store.isBusy ||
+      ROOMS.some((room) => this.#isLate(room));
+  }
+
+  /** Whether an instance has not been told all that is known of a room. */
+  #isLate(room: string): boolean {
+    const { last } = this.#ledgerOf(room);
+    const isOpen = this.#server.store.used.has(room);
+    return (isOpen && (this.#followers.get(room)?.last ?? last) < last) ||
+      (this.#elsewhere !== undefined && this.#elsewhere.last(room) < last);
+  }
+
+  #toRemoval(
+    { room, what, which }: Extract<Command, { do: "remove" | "removeElsewhere" }>,
+  ): Removal {
+    const ledger = this.#ledgerOf(room);
+    if (what === "all") return what;
+    if (what === "mark") return { by: MARKS[which % MARKS.length] };
+    return { id: ledger.idOf(Math.max(ledger.last - which, 0)) };
   }
 
   async #join(client: StreamClient): Promise<void> {
@@ -329,12 +411,14 @@ class Chat implements AsyncDisposable {
     this.#streams.add(client);
     client.come();
     try {
+      this.#asking++;
       using use = await server.enter(client.room);
       const isExpected = server === this.#server && client.state === "coming";
       if (isExpected) client.join((start) => use.room.read(start));
     } catch (error) {
       this.#fault ??= error;
     }
+    this.#asking--;
   }
 
   #comeBack(): void {
@@ -374,7 +458,7 @@ class Chat implements AsyncDisposable {
   async #tick(ms: number): Promise<void> {
     this.#time.tick(ms);
     this.#stepClock(ms);
-    await settle();
+    await this.#settle();
   }
 
   #stepClock(ms: number): void {
@@ -400,13 +484,22 @@ class Chat implements AsyncDisposable {
     this.#isStopping = true;
     this.#server.rooms.close();
     for (const client of this.#streams) await client.takeStock();
-    await settle();
+    await this.#settle();
     await this.#server[Symbol.asyncDispose]();
-    await settle();
+    await this.#settle();
     for (const client of this.#streams) assert(client.state !== "open", "every stream ends");
     await this.#forgetHistories();
     this.#isStopping = false;
     this.check();
+  }
+
+  /** Waits until nothing more happens by itself. */
+  async #settle(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+      const before = Client.chunks;
+      await nextTurn();
+      if (Client.chunks !== before || (this.#storage.isRemote && this.#isWaiting)) quiet = 0;
+    }
   }
 
   async #forgetHistories(): Promise<void> {
@@ -418,12 +511,12 @@ class Chat implements AsyncDisposable {
     { putBack, copy, room, erase }: Extract<Command, { do: "restart" }>,
   ): Promise<void> {
     await this.#stop();
-    if (this.#folder !== undefined) {
+    if (this.#storage.remembers) {
       await this.#store[Symbol.asyncDispose]();
       if (putBack && this.#copy) this.#putBack(this.#copy);
       if (copy) this.#copy = this.#takeCopy();
       if (erase > 0) this.#erase(room, erase);
-      this.#store = this.#openStore();
+      this.#store = await this.#storage.open(this.#options);
     }
     this.#server = this.#startServer();
     this.#comeBack();
@@ -431,12 +524,12 @@ class Chat implements AsyncDisposable {
 
   #takeCopy(): Copy {
     const rooms = ROOMS.map((room) => this.#ledgerOf(room).state);
-    return { bytes: Deno.readFileSync(this.#path), rooms };
+    return { bytes: this.#storage.copy!(), rooms };
   }
 
   /** Time has passed since what is lost was written, whatever the clock showed. */
   #putBack({ bytes, rooms }: Copy): void {
-    Deno.writeFileSync(this.#path, bytes);
+    this.#storage.putBack!(bytes);
     for (const [n, state] of rooms.entries()) this.#ledgerOf(ROOMS[n]).cutTo(state);
     // Rooms that write at the same time may have ids of the next milliseconds.
     this.#latest += ROOMS.length;
@@ -448,23 +541,17 @@ class Chat implements AsyncDisposable {
     const ledger = this.#ledgerOf(room);
     const to = ledger.last - 1 - count % 3;
     const from = to - count + 1;
-    using db = new DatabaseSync(this.#path);
-    db.prepare(
-      `DELETE FROM messages WHERE room = (SELECT id FROM rooms WHERE name = ?)
-       AND seq BETWEEN ? AND ?`,
-    ).run(room, from, to);
+    this.#storage.erase!(room, from, to);
     ledger.erase(from, to);
   }
 
-  /** The process is killed: a copy of what is on the disk at this moment goes on. */
+  /** The process is killed. */
   async #crash(): Promise<void> {
     for (const client of this.#streams) await client.leave();
     await this.#forgetHistories();
-    const [dead, deadStore, path] = [this.#server, this.#store, this.#path];
-    this.#file++;
-    Deno.copyFileSync(path, this.#path);
-    Deno.copyFileSync(`${path}-wal`, `${this.#path}-wal`);
-    this.#store = this.#openStore();
+    const [dead, deadStore] = [this.#server, this.#store];
+    await this.#storage.crash();
+    this.#store = await this.#storage.open(this.#options);
     this.#server = this.#startServer();
     await dead[Symbol.asyncDispose]();
     await deadStore[Symbol.asyncDispose]();
@@ -475,13 +562,4 @@ class Chat implements AsyncDisposable {
 /** Waits until what was resolved in this turn has been taken note of. */
 async function endOfTurn(): Promise<void> {
   for (let tick = 0; tick < 20; tick++) await undefined;
-}
-
-/** Waits until nothing more happens by itself. */
-async function settle(): Promise<void> {
-  for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
-    const before = Client.chunks;
-    await nextTurn();
-    if (Client.chunks !== before) quiet = 0;
-  }
 }

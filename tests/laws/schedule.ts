@@ -22,12 +22,15 @@ export type Command =
   | { do: "nibble" | "devour" | "comeBack" | "failRead" }
   | { do: "leave"; which: number }
   | { do: "turns"; count: number }
-  | { do: "remove"; room: string; what: "one" | "mark" | "all"; which: number }
+  | { do: "remove"; room: string; what: "one" | "mark" | "all"; which: number; isAmid: boolean }
   | { do: "rush"; room: string; count: number }
   | { do: "tick"; ms: number }
   | { do: "stepClock"; ms: number }
   | { do: "restart"; putBack: boolean; copy: boolean; room: string; erase: number }
-  | { do: "crash" };
+  | { do: "crash" }
+  | { do: "appendElsewhere"; room: string; count: number }
+  | { do: "removeElsewhere"; room: string; what: "one" | "mark" | "all"; which: number }
+  | { do: "cutOff"; room: string; count: number };
 
 /** How a run goes. */
 export interface Schedule {
@@ -65,6 +68,16 @@ function command<Name extends Command["do"]>(
   return { arbitrary: fc.record({ do: fc.constant(name), ...fields }), weight };
 }
 
+const removal = {
+  room,
+  what: fc.oneof(
+    { arbitrary: fc.constant("one"), weight: 6 },
+    { arbitrary: fc.constant("mark"), weight: 2 },
+    { arbitrary: fc.constant("all"), weight: 1 },
+  ),
+  which: fc.oneof(fc.nat(3), fc.nat(40)),
+};
+
 const COMMON = [
   command("append", 14, {
     room,
@@ -92,22 +105,16 @@ const COMMON = [
   command("comeBack", 2),
   command("failRead", 1),
   command("leave", 2, { which: fc.nat() }),
-  command("remove", 5, {
-    room,
-    what: fc.oneof(
-      { arbitrary: fc.constant("one"), weight: 6 },
-      { arbitrary: fc.constant("mark"), weight: 2 },
-      { arbitrary: fc.constant("all"), weight: 1 },
-    ),
-    which: fc.oneof(fc.nat(3), fc.nat(40)),
-  }),
+  // Amid posts it is done in the turn in which they are.
+  command("remove", 5, { ...removal, isAmid: fc.boolean() }),
   // Each turn somebody writes and somebody joins.
   command("rush", 2, { room, count: fc.integer({ min: 2, max: 6 }) }),
   command("turns", 14, { count: fc.integer({ min: 1, max: 4 }) }),
   command("tick", 10, { ms: fc.constantFrom(50, 250, 1000, HEARTBEAT_MS, HEARTBEAT_MS) }),
   command("stepClock", 3, { ms: fc.constantFrom(-3_600_000, -1, 1, 3_600_000) }),
 ];
-const RESTARTS = [
+const RESTART = command("restart", 1);
+const OF_FILES = [
   command("restart", 4, {
     putBack: fc.boolean(),
     copy: fc.boolean(),
@@ -116,12 +123,27 @@ const RESTARTS = [
   }),
   command("crash", 1),
 ];
+const OF_MANY = [
+  RESTART,
+  command("crash", 1),
+  command("cutOff", 1, { room, count }),
+  command("appendElsewhere", 10, { room, count }),
+  command("removeElsewhere", 4, removal),
+];
+const COMMANDS = {
+  memory: [...COMMON, RESTART],
+  file: [...COMMON, ...OF_FILES],
+  redis: [...COMMON, ...OF_MANY],
+};
 
-/** Any schedule; with `isFile`, the log can be opened again, and its file be tampered with. */
-export function anySchedule({ isFile }: { isFile: boolean }): fc.Arbitrary<Schedule> {
-  const commands = isFile ? [...COMMON, ...RESTARTS] : [...COMMON, command("restart", 1, {})];
+/** Any schedule of what may happen to logs in a storage: a file can be tampered with. */
+export function anySchedule(storage: keyof typeof COMMANDS): fc.Arbitrary<Schedule> {
   return fc.record({
     keep: fc.constantFrom(1, 3, 3, 20, 70, 1000),
-    commands: fc.array(fc.oneof(...commands), { minLength: 1, maxLength: 60, size: "max" }),
+    commands: fc.array(fc.oneof(...COMMANDS[storage]), {
+      minLength: 1,
+      maxLength: 60,
+      size: "max",
+    }),
   }) as fc.Arbitrary<Schedule>;
 }

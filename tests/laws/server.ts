@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import {
-  type LogEntry,
+  type Batch,
   LogUnavailableError,
   type MessageLog,
   type MessageStore,
@@ -12,19 +12,29 @@ import {
 import { type Room, Rooms, type RoomsOptions, type RoomUse } from "../../room.ts";
 import { changedLog } from "../open_log.ts";
 
-/** The store that the rooms are given: it counts who follows each log, and fails when told to. */
+/**
+ * The store that the rooms are given: it counts who follows each log and what it has not answered yet, and
+ * fails when told to.
+ */
 class WatchedStore implements MessageStore {
   readonly #store: MessageStore;
-  readonly #onBatch: ServerOptions["onBatch"];
+  readonly #options: Pick<ServerOptions, "onOpen" | "onBatch">;
   /** The rooms whose logs are opening, open or closing. */
   readonly used = new Set<string>();
   failingReads = 0;
   /** Readers may have been sent away that have not taken notice. */
   hasFailed = false;
+  /** What has not been answered yet. */
+  #calls = 0;
 
-  constructor(store: MessageStore, onBatch: ServerOptions["onBatch"]) {
+  constructor(store: MessageStore, options: Pick<ServerOptions, "onOpen" | "onBatch">) {
     this.#store = store;
-    this.#onBatch = onBatch;
+    this.#options = options;
+  }
+
+  /** Whether something has not been answered yet. */
+  get isBusy(): boolean {
+    return this.#calls > 0;
   }
 
   get id(): string {
@@ -48,8 +58,9 @@ class WatchedStore implements MessageStore {
     assert(!this.used.has(room), `the room "${room}" is opened twice`);
     this.used.add(room);
     await nextTurn();
-    const log = await this.#store.openLog(room);
-    log.subscribe(({ entries }) => this.#onBatch(room, entries));
+    const log = await this.#call(this.#store.openLog(room));
+    this.#options.onOpen(room);
+    log.subscribe((batch) => this.#options.onBatch(room, batch));
     return this.#watch(room, log);
   }
 
@@ -57,11 +68,13 @@ class WatchedStore implements MessageStore {
     let followers = 0;
     return changedLog(log, {
       read: (range) => {
-        if (this.failingReads === 0) return log.read(range);
+        if (this.failingReads === 0) return this.#call(log.read(range));
         this.failingReads--;
         this.hasFailed = true;
         return Promise.reject(new LogUnavailableError("The disk fails"));
       },
+      append: (post, refuse) => this.#call(log.append(post, refuse)),
+      remove: (what) => this.#call(log.remove(what)),
       subscribe: (onBatch) => {
         followers++;
         const subscription = new DisposableStack();
@@ -71,11 +84,20 @@ class WatchedStore implements MessageStore {
       },
       [Symbol.asyncDispose]: async () => {
         await nextTurn();
-        await log[Symbol.asyncDispose]();
+        await this.#call(log[Symbol.asyncDispose]());
         // Who still follows it keeps it in use: law 6.
         if (followers === 0) this.used.delete(room);
       },
     });
+  }
+
+  async #call<Answer>(answer: PromiseLike<Answer> | Answer): Promise<Answer> {
+    this.#calls++;
+    try {
+      return await answer;
+    } finally {
+      this.#calls--;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,8 +107,10 @@ class WatchedStore implements MessageStore {
 
 /** Options for {@linkcode Server}. */
 export interface ServerOptions extends Required<RoomsOptions> {
+  /** Called when a room's log has been opened. */
+  onOpen(room: string): void;
   /** Called with all that a room's log emits. */
-  onBatch(room: string, batch: readonly LogEntry[]): void;
+  onBatch(room: string, batch: Batch): void;
 }
 
 /** A server that runs. */
@@ -96,8 +120,8 @@ export class Server implements AsyncDisposable {
   /** All that were ever entered. */
   readonly #entered = new Set<Room>();
 
-  constructor(store: MessageStore, { onBatch, ...options }: ServerOptions) {
-    this.store = new WatchedStore(store, onBatch);
+  constructor(store: MessageStore, options: ServerOptions) {
+    this.store = new WatchedStore(store, options);
     this.rooms = new Rooms(this.store, options);
   }
 
