@@ -211,7 +211,8 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
       const isSent = this.#chunk && reader.offer(this.#chunk, this.#chunkEntries.at(-1)?.id);
       if (!isSent) this.#fallBehind(reader);
     }
-    if (this.#remaining || this.#pending.length > 0 || this.#presence.isDue) this.#turns.add(this);
+    const isWaiting = this.#hasLost || this.#pending.length > 0 || this.#presence.isDue;
+    if (this.#remaining || isWaiting) this.#turns.add(this);
     return max - count;
   }
 

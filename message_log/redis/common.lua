@@ -141,7 +141,8 @@ local function list_room(rooms, name, has_messages, has_state)
   end
 end
 
--- Lets a room without anything go after a week, when nobody can have a cursor of it any more.
+-- Lets what is left of a room without messages and state go after a week: who comes with a cursor of it
+-- then is not told how many messages were missed.
 local function expire(...)
   for _, key in ipairs({...}) do redis.call('PEXPIRE', key, 604800000) end
 end

@@ -4,15 +4,15 @@
  * sent by then keeps its time to be answered: Redis, which may wake, would still do it.
  */
 
-import { createClient } from "@redis/client";
+import { createClient, ErrorReply } from "@redis/client";
 import { clearTimeout, setTimeout } from "node:timers";
-import { StoreAwayError } from "../message_log.ts";
+import { LogUnavailableError, StoreAwayError } from "../message_log.ts";
 import type { Script } from "./scripts.ts";
 
 /** What Redis has not answered by then, it won't. */
 export const DEADLINE_MS = 2000;
 /** Replies of a Redis that is no use, but may soon be one elsewhere. */
-const USELESS = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED|NOREPLICAS|MISCONF)/;
+const USELESS = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED)/;
 /** Replies that waiting does not change. */
 const HOPELESS =
   /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR DB index|ERR Error compiling)/;
@@ -20,8 +20,8 @@ const HOPELESS =
 /** What a command and its arguments are sent as. */
 export type Args = readonly string[];
 
-/** An error that Redis answered, or that is about the connection to it. */
-export class RedisError extends StoreAwayError {
+/** An error that Redis answered. */
+export class RedisError extends LogUnavailableError {
   /** Whether trying again can't help. */
   get isHopeless(): boolean {
     return HOPELESS.test(this.message);
@@ -46,7 +46,8 @@ export class RedisConnection {
 
   /**
    * @param signal Gives it up, also before it is made.
-   * @throws {RedisError} If it can't be made in time; see {@linkcode RedisError.isHopeless}.
+   * @throws {RedisError} If Redis refuses it; see {@linkcode RedisError.isHopeless}.
+   * @throws {StoreAwayError} If it can't be made in time.
    */
   static async open(url: string, signal: AbortSignal): Promise<RedisConnection> {
     const connection = new RedisConnection(url);
@@ -54,7 +55,7 @@ export class RedisConnection {
     signal.addEventListener("abort", close);
     void connection.#closed.promise.then(() => signal.removeEventListener("abort", close));
     const connecting = connection.#client.connect();
-    const failed = connection.ended.then((reason) => Promise.reject(new RedisError(reason)));
+    const failed = connection.ended.then((reason) => Promise.reject(new StoreAwayError(reason)));
     await connection.#within(DEADLINE_MS, Promise.race([connecting, failed]));
     return connection;
   }
@@ -73,10 +74,11 @@ export class RedisConnection {
    * Sends a command; resolves with the reply.
    *
    * @param ms How long Redis may take.
-   * @throws {RedisError} If Redis refuses it, or does not answer in time: then it is given up.
+   * @throws {RedisError} If Redis refuses it.
+   * @throws {StoreAwayError} If Redis does not answer in time, or is no use: the connection is given up.
    */
   async send(args: Args, ms: number = DEADLINE_MS): Promise<unknown> {
-    if (this.#reason !== undefined) throw new RedisError(this.#reason);
+    if (this.#reason !== undefined) throw new StoreAwayError(this.#reason);
     return await this.#within(ms, this.#client.sendCommand([...args]));
   }
 
@@ -117,8 +119,10 @@ export class RedisConnection {
       return await Promise.race([reply, late.promise]);
     } catch (error) {
       const { message } = error as Error;
-      if (this.#isHung || USELESS.test(message)) this.retire(message);
-      throw new RedisError(this.#reason ?? message, { cause: error });
+      const isRefusal = error instanceof ErrorReply && !USELESS.test(message);
+      if (isRefusal) throw new RedisError(message, { cause: error });
+      this.retire(message);
+      throw new StoreAwayError(this.#reason, { cause: error });
     } finally {
       clearTimeout(timer);
       this.#waiting--;
@@ -128,8 +132,8 @@ export class RedisConnection {
 }
 
 /** For what is tried again, or not needed, where Redis can't be used just now. */
-export function ignoreRedisError(error: unknown): void {
-  if (!(error instanceof RedisError)) throw error;
+export function ignoreUnavailable(error: unknown): void {
+  if (!(error instanceof LogUnavailableError)) throw error;
 }
 
 function newClient(url: string) {

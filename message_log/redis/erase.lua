@@ -1,6 +1,7 @@
 -- Writes a part of a room's log anew, under another name, and puts it in the log's place when it is
 -- whole: a stream keeps the text of an entry that was deleted, in memory and in Redis' files. Any
--- number of instances may do so at a time; a removal makes it begin again.
+-- number of instances may do so at a time: each goes on where the copy ends. A removal makes it begin
+-- again.
 --
 -- KEYS   a room's log, copy, room
 -- Answer whether that was all

@@ -1,16 +1,16 @@
 -- Gives up some of the entries that have become too old.
 --
--- KEYS   a room's log, keys, marks, removed, cleared, room; rooms
+-- KEYS   a room's log, keys, marks, removed, cleared, copy, room; rooms
 -- ARGV   the room's name; what was written before these milliseconds is too old
--- Answer how many there were, fewer than the step if that was all; the oldest entry that is left, or ''
+-- Answer whether there are more; the oldest entry that is left, or ''
 
 local STEP = 250
 
-local log, keys, marks, removed, cleared, room, rooms = unpack(KEYS)
+local log, keys, marks, removed, cleared, copy, room, rooms = unpack(KEYS)
 local old = redis.call('XRANGE', log, '-', text(ARGV[2] - 1), 'COUNT', STEP)
 local function answer()
   local first = first_of(log)
-  return {#old, first and first[1] or ''}
+  return {#old == STEP and 1 or 0, first and first[1] or ''}
 end
 if #old == 0 then return answer() end
 local meta = redis.call('HMGET', room, 'removals', 'state')
@@ -30,7 +30,10 @@ redis.call('XTRIM', log, 'MAXLEN', length)
 forget_gone(keys, marks, removed, select(2, parts(last)))
 redis.call('HSET', room, 'removals', removals)
 -- One that is there already is higher.
-if length == 0 then redis.call('HSETNX', room, 'floor', last) end
+if length == 0 then
+  redis.call('HSETNX', room, 'floor', last)
+  redis.call('UNLINK', copy)
+end
 list_room(rooms, ARGV[1], length > removals, meta[2])
-if length == 0 and not meta[2] then expire(room, keys, marks, removed, cleared) end
+if length == 0 and not meta[2] then expire(log, room, keys, marks, removed, cleared) end
 return answer()

@@ -1,7 +1,8 @@
 /** The connections of an instance to Redis, each made again whenever it is lost. */
 
 import { clearTimeout, setTimeout } from "node:timers";
-import { type Args, DEADLINE_MS, RedisConnection, RedisError } from "./connection.ts";
+import { LogUnavailableError, StoreAwayError } from "../message_log.ts";
+import { type Args, DEADLINE_MS, RedisConnection } from "./connection.ts";
 import type { Script } from "./scripts.ts";
 
 /** The pause before another try: it doubles up to the longest. */
@@ -19,7 +20,7 @@ export interface StayConnectedOptions {
   /** Ends it, and the connection there is. */
   readonly signal: AbortSignal;
   /** Called with what no connection could be made for, or what a new one failed with. */
-  onFailure?(error: RedisError): void;
+  onFailure?(error: LogUnavailableError): void;
 }
 
 /**
@@ -39,8 +40,9 @@ export async function stayConnected(
       connection = await RedisConnection.open(url, signal);
       await use(connection);
     } catch (error) {
-      if (!(error instanceof RedisError)) throw error;
-      if (!signal.aborted) onFailure?.(error);
+      // A fault of ours, or of what somebody has put into Redis: the next connection may fare better.
+      if (!(error instanceof LogUnavailableError)) reportError(error);
+      else if (!signal.aborted) onFailure?.(error);
     }
     connection?.retire("The connection is not needed any more");
     if (performance.now() - start > STABLE_MS) pauseMs = MIN_PAUSE_MS;
@@ -54,7 +56,7 @@ export interface RedisLinkOptions {
   /** Called with each new connection before it is used; what it throws is its failure. */
   onConnect(connection: RedisConnection): Promise<void>;
   /** No connection could be made, or the one there was does not answer. */
-  onFailure(error: RedisError): void;
+  onFailure(error: LogUnavailableError): void;
   /** There is one again. */
   onReady(): void;
 }
@@ -79,7 +81,7 @@ export class RedisLink {
       this.#reason = await connection.ended;
       this.#connection = undefined;
       this.#ready = Promise.withResolvers();
-      if (connection.isHung) onFailure(new RedisError(this.#reason));
+      if (connection.isHung) onFailure(new StoreAwayError(this.#reason));
     };
     this.#loop = stayConnected(url, use, {
       signal: this.#closing.signal,
@@ -99,17 +101,25 @@ export class RedisLink {
     return this.#closing.signal.aborted ? Promise.resolve() : this.#ready.promise;
   }
 
+  /** What Redis' clock shows, in milliseconds since 1970. */
+  get now(): number {
+    return Math.round(performance.now() + this.#clockOffset);
+  }
+
   /** By Redis' clock, when it is too late for what is sent now. */
   get deadline(): number {
-    return Math.round(performance.now() + this.#clockOffset) + DEADLINE_MS - MARGIN_MS;
+    return this.now + DEADLINE_MS - MARGIN_MS;
   }
 
-  /** @throws {RedisError} At once where there is no connection; see {@linkcode RedisConnection.send}. */
-  send(args: Args): Promise<unknown> {
-    return this.#connection?.send(args) ?? this.#refuse();
+  /**
+   * @throws {StoreAwayError} At once where there is no connection.
+   * @throws {LogUnavailableError} See {@linkcode RedisConnection.send}.
+   */
+  send(args: Args, ms?: number): Promise<unknown> {
+    return this.#connection?.send(args, ms) ?? this.#refuse();
   }
 
-  /** @throws {RedisError} As {@linkcode send} does. */
+  /** @throws {LogUnavailableError} As {@linkcode send} does. */
   run(script: Script, keys: Args, args: Args): Promise<unknown> {
     return this.#connection?.run(script, keys, args) ?? this.#refuse();
   }
@@ -135,7 +145,7 @@ export class RedisLink {
   }
 
   #refuse(): Promise<never> {
-    return Promise.reject(new RedisError(this.#reason));
+    return Promise.reject(new StoreAwayError(this.#reason));
   }
 }
 

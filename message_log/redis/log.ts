@@ -27,10 +27,11 @@ import {
   RemovedError,
   RoomLimitError,
   type RoomState,
+  StoreAwayError,
   UnfinishedRemovalError,
 } from "../message_log.ts";
 import { parseState, stateJson, withoutEnded } from "../room_state.ts";
-import { ignoreRedisError, type RedisConnection, RedisError } from "./connection.ts";
+import { ignoreUnavailable, type RedisConnection, RedisError } from "./connection.ts";
 import { KEYS, type RoomKeys, roomKeys } from "./keys.ts";
 import type { RedisLink } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
@@ -38,10 +39,10 @@ import type { Followed, RawEntry, RedisTail } from "./tail.ts";
 
 /** No more jobs than this are one script: others have their turn in between. */
 const MAX_JOBS = 256;
-/** A step of `remove-by` looks at this many entries, as in write.lua and expire.lua. */
+/** A step that removes all of a mark looks at this many entries. */
 const STEP = 250;
 /** Closing waits no longer for what is being written. */
-const CLOSE_MS = 500;
+const CLOSE_MS = 100;
 
 /** What all logs work with. */
 export interface LogParts {
@@ -155,6 +156,14 @@ export class RedisLog implements MessageLog, Followed {
 
   async read(range: Range): Promise<LogPage> {
     this.#checkOpen();
+    const page = await this.#read(range);
+    if ("before" in range || seqOf(page.end) >= seqOf(this.#told)) return page;
+    // Redis has lost what was there, and nobody has noticed.
+    await this.resume(this.#parts.link);
+    return await this.#read(range);
+  }
+
+  async #read(range: Range): Promise<LogPage> {
     const { log, removed, room } = this.#keys;
     const args = "before" in range
       ? ["before", idOr(range.before, "0-0"), `${range.count}`]
@@ -186,7 +195,7 @@ export class RedisLog implements MessageLog, Followed {
         const last = this.#known;
         let lookedAt = "";
         do {
-          const job = ["remove-by", what.by, last, lookedAt];
+          const job = ["remove-by", what.by, `${STEP}`, last, lookedAt];
           const [removed, next] = await this.#enqueueRemoval(job) as [number, string];
           count += removed;
           lookedAt = next;
@@ -249,16 +258,18 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   /** Tells Redis what is known here, and subscribers if Redis has lost some of it. */
-  async resume(connection: RedisConnection): Promise<void> {
+  async resume(connection: Pick<RedisConnection, "run">): Promise<void> {
     const told = this.#told;
-    const announced = await this.#announce(connection, told);
-    if (announced[5] === "here" || told !== this.#told) return;
-    // It tells each of the readers how much that was.
+    const [, last, , , , found] = await this.#announce(connection, told);
+    if (found === "here") return;
+    // What others have written may have earlier times. Readers read all that is there in the log.
+    if (told === this.#told) this.#told = last;
+    this.#know(last);
     this.#emit({ entries: [], missed: null });
   }
 
   /** Tells Redis what is known here; learns the room's state. */
-  async announce(connection: RedisConnection): Promise<void> {
+  async announce(connection: Pick<RedisConnection, "run">): Promise<void> {
     await this.#announce(connection, "");
   }
 
@@ -289,7 +300,7 @@ export class RedisLog implements MessageLog, Followed {
     this.#learn(version ?? "0", state ?? "");
   }
 
-  async #announce(connection: RedisConnection, told: string): Promise<Announced> {
+  async #announce(connection: Pick<RedisConnection, "run">, told: string): Promise<Announced> {
     const { log, removed, room } = this.#keys;
     const announced = await connection.run(SCRIPTS.announce, [log, removed, room], [
       this.#born,
@@ -297,6 +308,8 @@ export class RedisLog implements MessageLog, Followed {
       told,
     ]) as Announced;
     this.#learn(announced[2], announced[3]);
+    // It was interrupted.
+    if (announced[4] === 1) this.#eraseLater();
     return announced;
   }
 
@@ -356,22 +369,27 @@ export class RedisLog implements MessageLog, Followed {
 
   async #write(jobs: readonly Job[]): Promise<void> {
     try {
-      const { end, results } = await this.#run(jobs);
+      const { last, results } = await this.#run(jobs);
       const entries = results.flatMap((result) => isNew(result) ? result.entry : []);
       // What nothing else has come between need not be waited for.
-      const isNext = entries.at(-1)?.id === end &&
-        seqOf(end) - entries.length === seqOf(this.#told);
+      const isNext = entries.at(-1)?.id === last &&
+        seqOf(last) - entries.length === seqOf(this.#told);
       if (isNext) this.#emit({ entries, missed: 0 });
       // Once an author or a moderator hears of it, so has everybody here.
-      await this.#untilTold(end);
+      if (last !== "") await this.#untilTold(last);
       for (const [index, job] of jobs.entries()) job.settle(results[index]);
     } catch (error) {
-      for (const job of jobs) job.fail(error);
+      // Redis is full: what needs no room is done all the same.
+      const isFull = error instanceof RedisError && error.message.startsWith("OOM");
+      const others = isFull ? jobs.filter((job) => !(job instanceof PostJob)) : [];
+      for (const job of jobs) if (!others.includes(job)) job.fail(error);
+      if (others.length > 0 && others.length < jobs.length) await this.#write(others);
+      else for (const job of others) job.fail(error);
     }
   }
 
   /** Runs the script for some jobs, again where the room's state is another than was thought. */
-  async #run(jobs: readonly Job[]): Promise<{ end: string; results: unknown[] }> {
+  async #run(jobs: readonly Job[]): Promise<{ last: string; results: unknown[] }> {
     const { link, keep, maxRooms, now, givenNow } = this.#parts;
     const { log, keys, marks, removed, cleared, copy, room } = this.#keys;
     while (true) {
@@ -380,7 +398,7 @@ export class RedisLog implements MessageLog, Followed {
       const encoded = jobs.map((job) => job.encode(turn));
       const state = turn.state === this.#state ? "" : stateJson(turn.state) ?? "usual";
       const reply = await link.run(
-        SCRIPTS.write,
+        jobs.some((job) => job instanceof PostJob) ? SCRIPTS.write : SCRIPTS.moderate,
         [
           ...[log, keys, marks, removed, cleared, copy, room],
           ...[KEYS.rooms, KEYS.changes, KEYS.chat],
@@ -392,21 +410,24 @@ export class RedisLog implements MessageLog, Followed {
           ...encoded.flat(),
         ],
       ) as unknown[];
-      if (reply[1] === "late") throw new RedisError("Redis was too late");
+      if (reply[1] === "late") throw new StoreAwayError("Redis was too late");
       if (reply[1] === "stale") {
         this.#learn(reply[2] as string, reply[3] as string);
         continue;
       }
-      if (state !== "") this.#learn(`${Number(version) + 1}`, state === "usual" ? "" : state);
-      const end = reply[1] as string;
-      this.#know(end);
+      // Another instance may have changed it again, and that be known here already.
+      if (state !== "" && this.#version === version) {
+        this.#learn(`${Number(version) + 1}`, state === "usual" ? "" : state);
+      }
+      const last = reply[1] as string;
+      if (last !== "") this.#know(last);
       let index = 2;
       const results = encoded.map((args, at) => {
         if (args.length === 0) return undefined;
         const result = reply[index++];
         return jobs[at] instanceof PostJob ? jobs[at].toResult(result) : result;
       });
-      return { end, results };
+      return { last, results };
     }
   }
 
@@ -452,7 +473,7 @@ export class RedisLog implements MessageLog, Followed {
 
   #eraseLater(): void {
     // Should it fail, whoever opens the room next goes on.
-    const erasing = this.#erase().catch(ignoreRedisError).finally(() =>
+    const erasing = this.#erase().catch(ignoreUnavailable).finally(() =>
       this.#writing.delete(erasing)
     );
     this.#writing.add(erasing);
@@ -465,15 +486,15 @@ export class RedisLog implements MessageLog, Followed {
 
 /** Gives up a room's messages of before a time; returns the id of the oldest entry left, "" if none is. */
 export async function expire(link: RedisLink, name: string, minMs: number): Promise<string> {
-  const { log, keys, marks, removed, cleared, room } = roomKeys(name);
-  let count: number, first: string;
+  const { log, keys, marks, removed, cleared, copy, room } = roomKeys(name);
+  let isMore: number, first: string;
   do {
-    [count, first] = await link.run(
+    [isMore, first] = await link.run(
       SCRIPTS.expire,
-      [log, keys, marks, removed, cleared, room, KEYS.rooms],
+      [log, keys, marks, removed, cleared, copy, room, KEYS.rooms],
       [name, `${minMs}`],
     ) as [number, string];
-  } while (count === STEP);
+  } while (isMore === 1);
   return first;
 }
 

@@ -6,6 +6,9 @@ import { KEYS } from "./keys.ts";
 import type { RedisLink } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
 
+/** No more are remembered, as in revoke.lua. */
+const MAX_SESSIONS = 50_000;
+
 /** {@linkcode RevokedSessions} in Redis. */
 export class RedisRevokedSessions implements RevokedSessions {
   readonly #link: Pick<RedisLink, "run">;
@@ -42,6 +45,7 @@ export class RedisRevokedSessions implements RevokedSessions {
   learn(id: string, untilS: number): void {
     if (this.#until.has(id)) return;
     this.#until.set(id, untilS);
+    if (this.#until.size > MAX_SESSIONS) this.#forgetFirst();
     for (const listener of this.#listeners) listener(id);
   }
 
@@ -56,6 +60,12 @@ export class RedisRevokedSessions implements RevokedSessions {
     for (let index = 0; index < reply.length; index += 2) {
       this.learn(reply[index], Number(reply[index + 1]));
     }
+  }
+
+  /** Forgets those that would have ended first. */
+  #forgetFirst(): void {
+    const byEnd = [...this.#until].sort(([, a], [, b]) => a - b);
+    this.#until = new Map(byEnd.slice(-MAX_SESSIONS * 9 / 10));
   }
 
   get #nowS(): number {

@@ -17,7 +17,9 @@ export interface Script {
   readonly sha1: string;
 }
 
-/** The header refuses a script as a whole where Redis is full, but those that only read. */
+const ALLOWED = " flags=allow-oom";
+
+/** Where Redis is full, the header refuses a script as a whole, but those that read or are allowed to write. */
 async function script(body: string, flags = ""): Promise<Script> {
   const text = `#!lua${flags}\n${COMMON}\n${body}`;
   const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
@@ -26,13 +28,15 @@ async function script(body: string, flags = ""): Promise<Script> {
 
 /** By what they do. */
 export const SCRIPTS = {
-  announce: await script(ANNOUNCE),
-  beat: await script(BEAT),
-  begin: await script(BEGIN),
-  erase: await script(ERASE),
-  expire: await script(EXPIRE),
+  announce: await script(ANNOUNCE, ALLOWED),
+  beat: await script(BEAT, ALLOWED),
+  begin: await script(BEGIN, ALLOWED),
+  erase: await script(ERASE, ALLOWED),
+  expire: await script(EXPIRE, ALLOWED),
   read: await script(READ, " flags=no-writes"),
-  revoke: await script(REVOKE),
+  revoke: await script(REVOKE, ALLOWED),
   rooms: await script(ROOMS, " flags=no-writes"),
   write: await script(WRITE),
+  /** The same without posts. */
+  moderate: await script(WRITE, ALLOWED),
 };

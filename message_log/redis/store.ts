@@ -4,11 +4,16 @@
  */
 
 import { clearInterval, clearTimeout, setInterval, setTimeout } from "node:timers";
-import { LogUnavailableError, type MessageStore, type RoomEntry } from "../message_log.ts";
+import {
+  LogUnavailableError,
+  type MessageStore,
+  type RoomEntry,
+  StoreAwayError,
+} from "../message_log.ts";
 import type { StoreOptions } from "../open.ts";
 import { bornOf } from "../born.ts";
 import { isUsual, parseState, withoutEnded } from "../room_state.ts";
-import { ignoreRedisError, type RedisConnection, RedisError } from "./connection.ts";
+import { ignoreUnavailable, type RedisConnection, RedisError } from "./connection.ts";
 import { RedisInstances } from "./instances.ts";
 import { KEYS, roomKeys, wakeKey } from "./keys.ts";
 import { RedisLink } from "./link.ts";
@@ -27,6 +32,8 @@ const EXPIRY_INTERVAL_MS = 60_000;
 const DAY_MS = 24 * 60 * 60_000;
 /** Redis is asked no more often than this to write its files anew. */
 const REWRITE_MS = 60_000;
+/** It answers at once; closing waits for that. */
+const REWRITE_ANSWER_MS = 200;
 /** Rooms are counted this many at a time. */
 const STEP = 200;
 const SECRET_BYTES = 32;
@@ -97,7 +104,7 @@ export class RedisStore implements MessageStore {
   static async open(url: string, options: StoreOptions): Promise<RedisStore> {
     const store = new RedisStore(url, options);
     const timer = setTimeout(
-      () => store.#started.reject(new RedisError(store.#startProblem)),
+      () => store.#started.reject(new StoreAwayError(store.#startProblem)),
       START_MS,
     );
     try {
@@ -106,7 +113,7 @@ export class RedisStore implements MessageStore {
       return store;
     } catch (error) {
       await store[Symbol.asyncDispose]();
-      if (!(error instanceof RedisError)) throw error;
+      if (!(error instanceof LogUnavailableError)) throw error;
       throw startProblem(url, error);
     } finally {
       clearTimeout(timer);
@@ -128,15 +135,22 @@ export class RedisStore implements MessageStore {
       this.#open.delete(room);
       this.#instances!.close(room);
     };
-    const log = await RedisLog.open(room, bornOf(room, this.#chat.born), this.#parts, {
-      elsewhere,
-      onClose,
-    });
-    if (this.#isClosed) await log[Symbol.asyncDispose]();
-    this.#open.set(room, log);
-    const minMs = this.#minMs;
-    if (minMs !== undefined) await log.expire(minMs);
-    return log;
+    let log: RedisLog | undefined;
+    try {
+      const born = bornOf(room, this.#chat.born);
+      log = await RedisLog.open(room, born, this.#parts, { elsewhere, onClose });
+      if (this.#isClosed) await log[Symbol.asyncDispose]();
+      else this.#open.set(room, log);
+      // A change until then was none of an open room.
+      await log.learnState();
+      const minMs = this.#minMs;
+      if (minMs !== undefined) await log.expire(minMs);
+      return log;
+    } catch (error) {
+      await log?.[Symbol.asyncDispose]();
+      onClose();
+      throw error;
+    }
   }
 
   async rooms(): Promise<RoomEntry[]> {
@@ -165,7 +179,7 @@ export class RedisStore implements MessageStore {
     clearInterval(this.#expiry);
     await Promise.all(Array.from(this.#open.values(), (log) => log[Symbol.asyncDispose]()));
     await this.#instances?.leave();
-    this.#rewrite();
+    await this.#rewrite();
     await Promise.all([this.#tail.close(), this.#link.close()]);
   }
 
@@ -217,10 +231,10 @@ export class RedisStore implements MessageStore {
     this.#expiry = setInterval(() => this.#expire(), EXPIRY_INTERVAL_MS);
   }
 
-  #onFailure(error: RedisError): void {
+  #onFailure(error: LogUnavailableError): void {
     if (this.#begun === undefined) {
       this.#startProblem = error.message;
-      if (error.isHopeless) this.#started.reject(error);
+      if (error instanceof RedisError && error.isHopeless) this.#started.reject(error);
       return;
     }
     if (this.#awaySince !== undefined) return;
@@ -239,7 +253,7 @@ export class RedisStore implements MessageStore {
   #wake(key: string): void {
     const sent = [["XADD", key, "MAXLEN", "1", "*", "open", "1"], ["PEXPIRE", key, `${DAY_MS}`]];
     // Without a connection nobody waits long.
-    for (const args of sent) this.#link.send(args).catch(ignoreRedisError);
+    for (const args of sent) this.#link.send(args).catch(ignoreUnavailable);
   }
 
   /** What instances tell each other. */
@@ -275,7 +289,7 @@ export class RedisStore implements MessageStore {
         if (!this.#open.has(name)) await expire(this.#link, name, minMs);
       }
     } catch (error) {
-      ignoreRedisError(error);
+      ignoreUnavailable(error);
     }
   }
 
@@ -287,17 +301,23 @@ export class RedisStore implements MessageStore {
   /** What was written before it has become too old. */
   get #minMs(): number | undefined {
     const { keepDays } = this.#options;
-    return keepDays ? this.#now() - keepDays * DAY_MS : undefined;
+    const { now = () => this.#link.now } = this.#options;
+    return keepDays ? now() - keepDays * DAY_MS : undefined;
   }
 
   /** Has Redis write its files anew, where it lets us: the old ones have what has been removed. */
-  #rewrite(): void {
+  async #rewrite(): Promise<void> {
     const isEarly = !this.#isClosed && performance.now() - this.#lastRewrite < REWRITE_MS;
     if (!this.#isRewriteDue || isEarly) return;
     this.#isRewriteDue = false;
-    this.#lastRewrite = performance.now();
-    // It is at it, or does not let us: the docs say what that means.
-    this.#link.send(["BGREWRITEAOF"]).catch(ignoreRedisError);
+    try {
+      await this.#link.send(["BGREWRITEAOF"], REWRITE_ANSWER_MS);
+      this.#lastRewrite = performance.now();
+    } catch (error) {
+      ignoreUnavailable(error);
+      // One that is under way began too early. Where we may not ask, the docs say what that means.
+      this.#isRewriteDue = !(error instanceof RedisError && error.isHopeless);
+    }
   }
 
   #checkOpen(): void {

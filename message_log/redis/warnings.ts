@@ -1,5 +1,6 @@
 /** What is said at the terminal of the Redis that messages are kept in. */
 
+import type { LogUnavailableError } from "../message_log.ts";
 import { RedisError } from "./connection.ts";
 import type { RedisLink } from "./link.ts";
 
@@ -49,7 +50,7 @@ export function otherSettings(flags: readonly string[]): string {
 }
 
 /** Why a start failed: the line that it ends with. */
-export function startProblem(url: string, { message }: RedisError): Error {
+export function startProblem(url: string, { message }: LogUnavailableError): Error {
   const { protocol, host } = new URL(url);
   const [, advice] = ADVICE.find(([pattern]) => pattern.test(message))!;
   const reason = message.replace(/^NEWER /, "").replace(/\.$/, "");

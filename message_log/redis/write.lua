@@ -8,10 +8,10 @@
 --        each job:
 --        post, refused   key, nickname, message, mark, address, moderator
 --        remove          id
---        remove-by       mark, the last id to look at, the last id looked at
+--        remove-by       mark, how many entries to look at, the last of all, the last looked at
 --        clear
 -- Answer the time; 'late', if nothing was done for that; 'stale', version, state if nothing was done
---        for that; else the log's end and what became of each job:
+--        for that; else the last new id or '' and what became of each job:
 --        post, refused   the new id; the entry of a repeat; 'refused', 'removed' or 'full'
 --        remove, clear   how many
 --        remove-by       {how many, the last id looked at or '' if that was all}
@@ -24,7 +24,7 @@ local TRIM_SIZE = 1000
 local FREE_REMOVALS = 10000
 -- Of this many entries before the last clearing it is known that they were removed.
 local MAX_CLEARED = 20000
--- For this many milliseconds it is known which rooms have ids in them.
+-- Ids may be this much ahead of the clock so that no two rooms have the same; then they are.
 local MAX_AHEAD_MS = 64
 
 local log, keys, marks, removed, cleared, copy, room = unpack(KEYS, 1, 7)
@@ -143,27 +143,28 @@ local function remove(entry)
   return 1
 end
 
-local function remove_by(mark, last, looked_at)
+local function remove_by(mark, step, last, looked_at)
   local from = looked_at == '' and '-' or '(' .. looked_at
-  local entries = redis.call('XRANGE', log, from, last, 'COUNT', STEP)
+  local entries = redis.call('XRANGE', log, from, last, 'COUNT', step)
   local count = 0
   for _, entry in ipairs(entries) do
     if fields_of(entry).b == mark then count = count + remove(entry) end
   end
-  return {count, #entries == STEP and entries[STEP][1] or ''}
+  return {count, #entries == tonumber(step) and entries[#entries][1] or ''}
 end
 
--- Takes note of the messages that are there as cleared; of many, only of the last.
+-- Takes note of the messages that are there as cleared; of many, only of the last. Returns whether these
+-- are all.
 local function note_cleared()
   local to = '+'
   while true do
     local entries = redis.call('XREVRANGE', log, to, '-', 'COUNT', STEP)
     for _, entry in ipairs(entries) do
       local _, at = parts(entry[1])
-      if at < seq - MAX_CLEARED then return end
+      if at < seq - MAX_CLEARED then return false end
       if not is_removal(entry) then redis.call('ZADD', cleared, at, to_gone(entry)) end
     end
-    if #entries < STEP then return end
+    if #entries < STEP then return true end
     to = '(' .. entries[STEP][1]
   end
 end
@@ -186,14 +187,14 @@ end
 local function clear()
   local count = length - removals
   if count == 0 then return 0 end
-  note_cleared()
+  local are_all = note_cleared()
   redis.call('ZUNIONSTORE', cleared, 2, cleared, removed, 'AGGREGATE', 'MAX')
   redis.call('DEL', removed)
-  if length > MAX_CLEARED then
+  if are_all then
+    forget_gone(keys, marks, cleared, seq - MAX_CLEARED)
+  else
     redis.call('ZREMRANGEBYSCORE', cleared, '-inf', '(' .. text(seq - MAX_CLEARED))
     forget_others()
-  else
-    forget_gone(keys, marks, cleared, seq - MAX_CLEARED)
   end
   append_removal('all')
   redis.call('XTRIM', log, 'MAXLEN', 1)
@@ -244,7 +245,7 @@ while index <= #ARGV do
     local id = take(1)
     result = remove(redis.call('XRANGE', log, id, id)[1])
   elseif kind == 'remove-by' then
-    result = remove_by(take(3))
+    result = remove_by(take(4))
   else
     result = clear()
   end
@@ -256,7 +257,7 @@ local has_messages = length > removals
 if seq > begin_seq or new_state ~= '' then
   redis.call('HSET', room, 'born', born, 'removals', removals)
   if meta[3] and seq > begin_seq then redis.call('HDEL', room, 'floor') end
-  if begin_length == 0 then persist(room, keys, marks, removed, cleared) end
+  if begin_length == 0 then persist(log, room, keys, marks, removed, cleared) end
 end
 if new_state ~= '' then
   version = text(tonumber(version) + 1)
@@ -271,6 +272,7 @@ if new_state ~= '' then
 end
 if has_messages ~= had_messages or new_state ~= '' then
   list_room(rooms, name, has_messages, has_state)
+  if length == 0 and not has_state then expire(log, room, keys, marks, removed, cleared) end
 end
-answer[2] = seq > begin_seq and head .. text(seq) or end_of(log, born, meta[3])
+if seq > begin_seq then answer[2] = head .. text(seq) end
 return answer

@@ -66,18 +66,21 @@ export class Ledger {
     return seq <= this.last && this.idOf(seq) === id ? seq : undefined;
   }
 
-  /** Takes a batch in, from any instance: law 1. */
-  add(batch: readonly LogEntry[]): void {
+  /**
+   * Takes a batch in, from any instance: law 1. Where some are `missed` before its entries, those have been
+   * written all the same.
+   */
+  add(batch: readonly LogEntry[], { missed = false } = {}): void {
     for (const entry of batch) {
       const { seq } = parseId(entry.id)!;
+      if (missed) this.#skipTo(seq);
       if (seq <= this.last) this.#hearAgain(seq, entry);
       else this.#append(entry);
     }
     this.#giveUp();
   }
 
-  /** An instance is told less than was written: the next entry is number `seq`. */
-  skipTo(seq: number): void {
+  #skipTo(seq: number): void {
     while (this.last < seq - 1) this.#messages.push({ ...UNHEARD, oldest: this.#oldest });
   }
 
@@ -272,10 +275,9 @@ export class Follower {
       const { seq } = parseId(entry.id)!;
       // What was removed as a whole is missing to nobody.
       if (entry.removes !== "all") skipped += seq - this.last - 1;
-      this.#ledger.skipTo(seq);
-      this.#ledger.add([entry]);
       this.last = seq;
     }
+    this.#ledger.add(entries, { missed: true });
     if (entries.length > 0) assertEquals(missed, skipped, `missing before number ${this.last}`);
   }
 }
