@@ -256,7 +256,10 @@ export class UnfinishedRemovalError extends Error {
   override readonly name = "UnfinishedRemovalError";
 }
 
-/** The store can't be reached just now, which it has reported; see {@linkcode StoreEvents.onAway}. */
+/**
+ * The store can't be reached just now, which it has reported; see {@linkcode StoreEvents.onAway}. Or it is
+ * being closed, which takes a moment where it is elsewhere.
+ */
 export class StoreAwayError extends LogUnavailableError {
 }
 

@@ -11,21 +11,24 @@ import type { Script } from "./scripts.ts";
 
 /** What Redis has not answered by then, it won't. */
 export const DEADLINE_MS = 2000;
+/** Before an answer is given up, there is this much time to look for it. */
+const LOOK_MS = 50;
 /** Replies of a Redis that is no use, but may soon be one elsewhere. */
 const USELESS = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|UNBLOCKED)/;
 /** Replies that waiting does not change. */
 const HOPELESS =
-  /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR DB index|ERR Error compiling)/;
+  /^(WRONGPASS|NOAUTH|NOPERM|WRONGTYPE|NEWER|ERR AUTH|ERR DB index|ERR Error compiling|.*certificate)/;
 
 /** What a command and its arguments are sent as. */
 export type Args = readonly string[];
 
 /** An error that Redis answered. */
 export class RedisError extends LogUnavailableError {
-  /** Whether trying again can't help. */
-  get isHopeless(): boolean {
-    return HOPELESS.test(this.message);
-  }
+}
+
+/** Whether trying again can't help. */
+export function isHopeless(error: unknown): boolean {
+  return error instanceof LogUnavailableError && HOPELESS.test(error.message);
 }
 
 /** A connection that has been made. */
@@ -46,7 +49,7 @@ export class RedisConnection {
 
   /**
    * @param signal Gives it up, also before it is made.
-   * @throws {RedisError} If Redis refuses it; see {@linkcode RedisError.isHopeless}.
+   * @throws {RedisError} If Redis refuses it; see {@linkcode isHopeless}.
    * @throws {StoreAwayError} If it can't be made in time.
    */
   static async open(url: string, signal: AbortSignal): Promise<RedisConnection> {
@@ -110,10 +113,14 @@ export class RedisConnection {
 
   async #within<Reply>(ms: number, reply: Promise<Reply>): Promise<Reply> {
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
+    const giveUp = () => {
       this.#isHung = true;
       late.reject(new Error(`Redis has not answered for ${ms / 1000} seconds`));
-    }, ms);
+    };
+    // Where this program was busy all that time, the answer is there, and has not been looked at.
+    let timer = setTimeout(() => {
+      timer = setTimeout(giveUp, LOOK_MS);
+    }, ms - LOOK_MS);
     this.#waiting++;
     try {
       return await Promise.race([reply, late.promise]);

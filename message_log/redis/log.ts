@@ -341,7 +341,7 @@ export class RedisLog implements MessageLog, Followed {
     newJob: (resolve: (result: Result) => void, reject: (error: unknown) => void) => Job,
   ): Promise<Result> {
     if (this.#isClosed) {
-      return Promise.reject(new LogUnavailableError("The message log is closed"));
+      return Promise.reject(new StoreAwayError("The message log is closed"));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     if (this.#jobs.push(newJob(resolve, reject)) === 1) setImmediate(() => this.#flush());
@@ -480,7 +480,7 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new LogUnavailableError("The message log is closed");
+    if (this.#isClosed) throw new StoreAwayError("The message log is closed");
   }
 }
 

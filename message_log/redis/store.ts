@@ -234,7 +234,7 @@ export class RedisStore implements MessageStore {
   #onFailure(error: LogUnavailableError): void {
     if (this.#begun === undefined) {
       this.#startProblem = error.message;
-      if (error instanceof RedisError && error.isHopeless) this.#started.reject(error);
+      if (isHopeless(error)) this.#started.reject(error);
       return;
     }
     if (this.#awaySince !== undefined) return;
@@ -316,12 +316,12 @@ export class RedisStore implements MessageStore {
     } catch (error) {
       ignoreUnavailable(error);
       // One that is under way began too early. Where we may not ask, the docs say what that means.
-      this.#isRewriteDue = !(error instanceof RedisError && error.isHopeless);
+      this.#isRewriteDue = !isHopeless(error);
     }
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new LogUnavailableError("The message log is closed");
+    if (this.#isClosed) throw new StoreAwayError("The message log is closed");
   }
 }
 

@@ -1,7 +1,7 @@
 /** What is said at the terminal of the Redis that messages are kept in. */
 
 import type { LogUnavailableError } from "../message_log.ts";
-import { RedisError } from "./connection.ts";
+import { isHopeless } from "./connection.ts";
 import type { RedisLink } from "./link.ts";
 
 /** What to do about a reason that Redis can't be used for; the last is for all others. */
@@ -13,6 +13,7 @@ const ADVICE: readonly [RegExp, string][] = [
   [/^NOPERM/, "give the user the rights that docs/operations.md lists"],
   [/^WRONGTYPE/, "another program uses its keys: choose another database in --message-log"],
   [/^ERR DB index/, "change the number of the database in --message-log"],
+  [/certificate/, "name the certificate of the authority that signed Redis' own in DENO_CERT"],
   [/^NEWER/, "run the newer program"],
   [/^/, "start Redis 7.0 or newer there, or change --message-log"],
 ];
@@ -53,7 +54,7 @@ export function otherSettings(flags: readonly string[]): string {
 export function startProblem(url: string, { message }: LogUnavailableError): Error {
   const { protocol, host } = new URL(url);
   const [, advice] = ADVICE.find(([pattern]) => pattern.test(message))!;
-  const reason = message.replace(/^NEWER /, "").replace(/\.$/, "");
+  const reason = message.replace(/^NEWER /, "").replace(/\.$| script: .*$/, "");
   return new Error(`the message log at ${protocol}//${host} can't be used: ${reason}; ${advice}`);
 }
 
@@ -63,7 +64,7 @@ async function ask(link: RedisLink, ...commands: string[][]): Promise<string> {
     const replies = await Promise.all(commands.map((args) => link.send(args)));
     return replies.flat().join("\n");
   } catch (error) {
-    if (error instanceof RedisError && error.isHopeless) return "";
+    if (isHopeless(error)) return "";
     throw error;
   }
 }
