@@ -1,5 +1,7 @@
 /** A Redis of a test's own, on a free port of this machine, with its files in a folder of its own. */
 
+import { freePort } from "./free_port.ts";
+
 /** Whether there is a `redis-server` to start. */
 export const hasRedis: boolean = await canRun("redis-server");
 
@@ -74,12 +76,18 @@ export class RedisServer implements AsyncDisposable {
   /** All that it has on disk, as text. */
   async readFiles(): Promise<string> {
     const texts: string[] = [];
-    for (const folder of [this.#folder, `${this.#folder}/appendonlydir`]) {
-      for await (const { name, isFile } of Deno.readDir(folder)) {
-        if (isFile) {
-          texts.push(new TextDecoder("latin1").decode(await Deno.readFile(`${folder}/${name}`)));
+    try {
+      for (const folder of [this.#folder, `${this.#folder}/appendonlydir`]) {
+        for await (const { name, isFile } of Deno.readDir(folder)) {
+          if (isFile) {
+            texts.push(new TextDecoder("latin1").decode(await Deno.readFile(`${folder}/${name}`)));
+          }
         }
       }
+    } catch (error) {
+      // It has written its files anew meanwhile.
+      if (error instanceof Deno.errors.NotFound) return await this.readFiles();
+      throw error;
     }
     return texts.join("\n");
   }
@@ -88,11 +96,6 @@ export class RedisServer implements AsyncDisposable {
     await this.kill();
     await Deno.remove(this.#folder, { recursive: true });
   }
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function canRun(program: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** What all readers have in common: how they ask, how fast they read, how long they stay away. */
 
 import { setTimeout as delay } from "node:timers/promises";
+import type { Instance } from "./instance.ts";
 import type { Random } from "./random.ts";
 import type { Room } from "./room.ts";
 import type { Run } from "./run.ts";
@@ -33,22 +34,25 @@ export function targetAfter({ path }: Room, cursor: string, random: Random): Tar
 export class Bites {
   readonly #run: Run;
   readonly #random: Random;
-  /** The life of the server that the response is from. */
+  /** The server that the response is from, and its life. */
+  readonly #instance: Instance;
   readonly #life: number | undefined;
   /** As many messages as are to be stored before the reader stops crawling. */
   readonly #crawlUntil: number;
 
-  constructor(run: Run, random: Random, pace: Pace) {
+  constructor(run: Run, instance: Instance, random: Random, pace: Pace) {
     this.#run = run;
     this.#random = random;
-    this.#life = run.life;
+    this.#instance = instance;
+    this.#life = instance.life;
     this.#crawlUntil = pace === "fast" ? 0 : run.stored + random.int(1, MAX_CRAWL);
   }
 
   /** Waits as the reader does, and returns the size of its next bite; undefined for any size. */
   async next(): Promise<number | undefined> {
-    const { life, stored, isFinishing } = this.#run;
-    if (stored >= this.#crawlUntil || life !== this.#life || isFinishing) return undefined;
+    const { stored, isFinishing } = this.#run;
+    const isNew = this.#instance.life !== this.#life;
+    if (stored >= this.#crawlUntil || isNew || isFinishing) return undefined;
     await delay(this.#random.int(1, 3));
     return this.#random.int(1, MAX_CRAWL_BYTES);
   }

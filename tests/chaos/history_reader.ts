@@ -1,15 +1,8 @@
 /** Readers of histories: each is an array of its own, and the next may continue after it. */
 
 import { RawResponse } from "../raw_stream.ts";
-import {
-  beAway,
-  type Begin,
-  Bites,
-  type Pace,
-  type Target,
-  targetAfter,
-  targetOf,
-} from "./habits.ts";
+import { beAway, type Begin, Bites, type Pace, targetAfter, targetOf } from "./habits.ts";
+import type { Random } from "./random.ts";
 import type { Room } from "./room.ts";
 import { isBroken } from "./run.ts";
 import type { ChatMessage } from "../../chat_message.ts";
@@ -26,14 +19,13 @@ export async function readHistories(room: Room, name: string, pace: Pace): Promi
   let begin: Begin | undefined = "all";
   while (!run.isFinishing) {
     try {
-      const target = begin === undefined
-        ? targetAfter(room, cursor!, random)
-        : targetOf(room, begin);
-      const part = await readHistory(room, name, begin, target, new Bites(run, random, pace));
-      parts.push(part);
-      cursor = part.items.at(-1)?.id ?? cursor;
-      begin = cursor === undefined || random.chance(0.2) ? random.pick(BEGINS) : undefined;
-      run.figures.histories++;
+      const part = await readHistory(room, { name, begin, cursor, random, pace });
+      if (part) {
+        parts.push(part);
+        cursor = part.items.at(-1)?.id ?? cursor;
+        begin = cursor === undefined || random.chance(0.2) ? random.pick(BEGINS) : undefined;
+        run.figures.histories++;
+      }
     } catch (error) {
       if (!isBroken(error)) throw error;
     }
@@ -42,20 +34,34 @@ export async function readHistories(room: Room, name: string, pace: Pace): Promi
   return { name, parts, isToEnd: false };
 }
 
-/** Reads one history to its end, or as far as it goes. */
+/** Who reads a history, where from and how. */
+interface Reading {
+  readonly name: string;
+  /** Undefined: after the cursor. */
+  readonly begin: Begin | undefined;
+  readonly cursor: string | undefined;
+  readonly random: Random;
+  readonly pace: Pace;
+}
+
+/** Reads one history to its end, or as far as it goes; nothing if the server can't reach its log. */
 async function readHistory(
   room: Room,
-  name: string,
-  begin: Begin | undefined,
-  [path, headers]: Target,
-  bites: Bites,
-): Promise<Part> {
+  { name, begin, cursor, random, pace }: Reading,
+): Promise<Part | undefined> {
   const { run, log, stored: minLength } = room;
-  const { life } = run;
-  using response = await RawResponse.get(run.port, path, {
+  const instance = random.pick(run.instances);
+  const { life } = instance;
+  const isReachable = instance.watchLog();
+  const bites = new Bites(run, instance, random, pace);
+  const [path, headers] = begin === undefined
+    ? targetAfter(room, cursor!, random)
+    : targetOf(room, begin);
+  using response = await RawResponse.get(instance.port, path, {
     ...headers,
     accept: "application/json",
   });
+  if (response.status === 503 && !isReachable()) return undefined;
   if (response.status !== 200) {
     room.problem("a history got the wrong status", `${name}: ${response.status}`);
   }
@@ -78,7 +84,8 @@ async function readHistory(
     room.receive(name, message.id, JSON.stringify(message));
     return { id: message.id, isMessage: true, ...n === 0 ? { gap, maxLength } : {} };
   });
-  const wasRunning = life !== undefined && run.life === life && !run.isGivenUp;
+  const wasRunning = life !== undefined && instance.life === life && isReachable() &&
+    !run.isGivenUp;
   return { log, begin, minLength, items, history: { end, wasRunning, maxLength } };
 }
 

@@ -1,6 +1,7 @@
 /** What is known of one room in a run: what was sent to it, what became of that, who is to stay away. */
 
 import { type ChatMessage, compareIds, parseId } from "../../chat_message.ts";
+import type { Instance } from "./instance.ts";
 import type { Run } from "./run.ts";
 
 /** A post as it was sent, and the response to it. */
@@ -38,9 +39,14 @@ export class Room {
     return `${this.#base}/chat`;
   }
 
-  /** Its address, without the path. */
+  /** Its address at the first server, without the path. */
   get url(): string {
-    return `${this.run.url}${this.#base}`;
+    return this.urlAt(this.run.instances[0]);
+  }
+
+  /** Its address at a server, without the path. */
+  urlAt({ url }: Instance): string {
+    return `${url}${this.#base}`;
   }
 
   /** Resolves when readers may come back, after all of them were to leave; undefined while they may stay. */

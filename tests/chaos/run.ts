@@ -1,5 +1,6 @@
-/** What the writers and readers of one run share: where the server is, and what they know of it. */
+/** What the writers and readers of one run share: where the servers are, and what they know of them. */
 
+import { Instance } from "./instance.ts";
 import { Random } from "./random.ts";
 import { Room } from "./room.ts";
 
@@ -11,10 +12,11 @@ export interface RunOptions {
   /** Two runs of other names have other random numbers. */
   readonly name: string;
   readonly seed: number;
-  readonly port: number;
-  /** The server's `--keep`. */
+  /** The ports of the servers, which are one chat. */
+  readonly ports: readonly number[];
+  /** The servers' `--keep`. */
   readonly keep: number;
-  /** Whether the server remembers every key of the run. */
+  /** Whether the servers remember every key of the run. */
   readonly remembersKeys: boolean;
 }
 
@@ -27,17 +29,23 @@ const MAX_PROBLEMS = 500;
 export class Run {
   readonly name: string;
   readonly seed: number;
-  readonly port: number;
+  readonly instances: readonly Instance[];
   readonly keep: number;
   readonly remembersKeys: boolean;
   readonly rooms: readonly Room[] = ROOM_NAMES.map((name) => new Room(this, name));
+  /** The names of those who have not read to the end. */
+  readonly reading = new Set<string>();
   /** The details of each kind of problem. */
   readonly problems = new Map<string, string[]>();
-  readonly figures = { retries: 0, repeats: 0, reconnects: 0, gaps: 0, histories: 0, reopened: 0 };
-  /** Counts the server's starts; undefined from a signal on until the server is up again. */
-  life: number | undefined;
-  /** The last signal that it was sent. */
-  signal: Deno.Signal = "SIGKILL";
+  readonly figures = {
+    retries: 0,
+    repeats: 0,
+    refused: 0,
+    reconnects: 0,
+    gaps: 0,
+    histories: 0,
+    reopened: 0,
+  };
   /** The key of the message that ends every reader's transcript, in each room. */
   readonly lastKey = "the-end";
   #isFinishing = false;
@@ -45,10 +53,10 @@ export class Run {
   #pause: PromiseWithResolvers<void> | undefined;
   readonly #alarms = new Set<{ happening: Happening; left: number; ring: () => void }>();
 
-  constructor({ name, seed, port, keep, remembersKeys }: RunOptions) {
+  constructor({ name, seed, ports, keep, remembersKeys }: RunOptions) {
     this.name = name;
     this.seed = seed;
-    this.port = port;
+    this.instances = ports.map((port) => new Instance(port));
     this.keep = keep;
     this.remembersKeys = remembersKeys;
   }
@@ -56,11 +64,6 @@ export class Run {
   /** How many of the posts to all rooms have a response. */
   get stored(): number {
     return this.rooms.reduce((sum, { stored }) => sum + stored, 0);
-  }
-
-  /** The server's address, without a path. */
-  get url(): string {
-    return `http://127.0.0.1:${this.port}`;
   }
 
   /** Whether writers are to complete what they have begun, and stop. */

@@ -1,4 +1,4 @@
-/** The server of a run: it is stopped and started again, and its file can be put back. */
+/** A server of a run: it is stopped and started again, and its file, if it has one, can be put back. */
 
 import { ChatProcess } from "../chat_process.ts";
 
@@ -10,7 +10,7 @@ export type Stopped = Awaited<ReturnType<ChatProcess["stop"]>>;
 
 const MODULE = new URL("program.ts", import.meta.url).pathname;
 
-/** The program on one port and one file; disposing of it kills it. */
+/** The program on one port and one message log; disposing of it kills it. */
 export class Server implements AsyncDisposable {
   readonly #flags: readonly string[];
   readonly #file: string;
@@ -25,17 +25,26 @@ export class Server implements AsyncDisposable {
   static async start(
     port: number,
     keep: number,
-    folder: string,
+    messageLog: string,
     ...others: readonly string[]
   ): Promise<Server> {
-    const file = `${folder}/chat.db`;
-    const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=sqlite:${file}`, ...others];
+    const file = messageLog.replace(/^sqlite:/, "");
+    const flags = [`--port=${port}`, `--keep=${keep}`, `--message-log=${messageLog}`, ...others];
     return new Server(flags, file, await ChatProcess.start([...flags], { module: MODULE }));
   }
 
   /** What it has printed since it was started. */
   get output(): string {
     return this.#process.output;
+  }
+
+  /** Keeps it from doing anything, until it may go on. */
+  freeze(): void {
+    Deno.kill(this.#process.pid, "SIGSTOP");
+  }
+
+  goOn(): void {
+    Deno.kill(this.#process.pid, "SIGCONT");
   }
 
   async stop(signal: Deno.Signal): Promise<Stopped> {

@@ -2,6 +2,7 @@
 
 import { RawStream } from "../raw_stream.ts";
 import { beAway, type Begin, Bites, type Pace, targetAfter, targetOf } from "./habits.ts";
+import type { Instance } from "./instance.ts";
 import type { Random } from "./random.ts";
 import type { Room } from "./room.ts";
 import { isBroken } from "./run.ts";
@@ -53,13 +54,16 @@ class StreamReader {
   async readStream(): Promise<boolean> {
     const room = this.#room;
     const { run, log, stored: minLength } = room;
-    const { life } = run;
-    const bites = new Bites(run, this.random, this.#pace);
+    const instance = this.random.pick(run.instances);
+    const { life } = instance;
+    const isReachable = instance.watchLog();
+    const bites = new Bites(run, instance, this.random, this.#pace);
     const [begin, target] = this.#cursor === undefined
       ? [this.#firstBegin, targetOf(room, this.#firstBegin)]
       : [undefined, targetAfter(room, this.#cursor, this.random)];
     let blocksLeft = this.random.chance(0.4) ? this.random.int(1, 400) : Infinity;
-    using stream = await RawStream.open(run.port, ...target);
+    using stream = await RawStream.open(instance.port, ...target);
+    if (stream.response.status === 503 && !isReachable()) return true;
     if (stream.response.status !== 200) {
       room.problem("a stream got the wrong status", `${this.#name}: ${stream.response.status}`);
     }
@@ -86,7 +90,10 @@ class StreamReader {
         if (--blocksLeft === 0 || room.recess) return true;
       }
     }
-    this.#checkEnd(stream, lastBlock, life);
+    this.#checkEnd(stream, lastBlock);
+    if (!run.isGivenUp && life !== undefined) {
+      this.#checkCause(stream, instance, life, isReachable());
+    }
     return true;
   }
 
@@ -120,21 +127,31 @@ class StreamReader {
     return { missed: value.missed ?? "unknown" };
   }
 
-  #checkEnd({ response, rest, isLive }: RawStream, lastBlock: string, life?: number): void {
-    const room = this.#room;
-    const { run } = room;
-    const { end } = response;
+  #checkEnd({ response: { end }, rest }: RawStream, lastBlock: string): void {
     if (end === "complete" && (rest !== "" || !lastBlock.startsWith("retry: "))) {
       const tail = excerpt(`${lastBlock}\n\n${rest}`);
-      room.problem("a stream ended in order, but not with a retry", `${this.#name} got ${tail}`);
+      const problem = "a stream ended in order, but not with a retry";
+      this.#room.problem(problem, `${this.#name} got ${tail}`);
     }
-    if (run.isGivenUp || life === undefined) return;
-    if (run.life === life) {
+  }
+
+  /** A stream ends only when its server does, or while that can't read the log for it. */
+  #checkCause(
+    { response: { end }, isLive }: RawStream,
+    instance: Instance,
+    life: number,
+    wasReachable: boolean,
+  ): void {
+    const room = this.#room;
+    // One that is live needs nothing that is in the log.
+    const needsLog = !isLive || this.#pace !== "fast";
+    if (instance.life === life) {
+      if (!wasReachable && needsLog && end === "complete") return;
       const how = end === "complete" ? "ended" : "was broken off";
       const when = isLive ? "live" : "during the replay";
       room.problem(`a stream ${how} while the server was running`, `${this.#name}, ${when}`);
-    } else if (end === "broken" && isLive && this.#pace === "fast" && run.signal !== "SIGKILL") {
-      room.problem(`a live stream was broken off by ${run.signal}`, this.#name);
+    } else if (end === "broken" && !needsLog && instance.signal !== "SIGKILL") {
+      room.problem(`a live stream was broken off by ${instance.signal}`, this.#name);
     }
   }
 }

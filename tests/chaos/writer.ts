@@ -60,20 +60,29 @@ export async function post(room: Room, key: string): Promise<void> {
   else headers["idempotency-key"] = key;
   const isRepeat = sent.stored !== undefined;
   for (let attempt = 1; !run.isGivenUp; attempt++) {
+    const instance = random.pick(run.instances);
+    const isReachable = instance.watchLog();
     const hangUp = new AbortController();
     const timer = random.chance(0.03)
       ? setTimeout(() => hangUp.abort(), random.int(0, 4))
       : undefined;
     try {
       run.note("post");
-      const response = await fetch(`${room.url}/chat`, {
+      const response = await fetch(`${room.urlAt(instance)}/chat`, {
         method: "POST",
         body,
         headers,
         signal: hangUp.signal,
       });
       const text = (await response.text()).trimEnd();
-      if (takeResponse(room, key, response.status, text, attempt === 1 && !isRepeat)) return;
+      const isFirst = attempt === 1 && !isRepeat;
+      if (takeResponse(room, key, response.status, text, isFirst)) return;
+      // Who can't reach the log, or is about to stop, refuses a post.
+      if (response.status === 503 && (instance.life === undefined || !isReachable())) {
+        run.figures.refused++;
+      } else {
+        room.problem("a post was refused", `${key} got ${response.status}: ${text}`);
+      }
     } catch (error) {
       if (!isBroken(error)) throw error;
     } finally {
@@ -95,12 +104,7 @@ function takeResponse(
   const { run } = room;
   const sent = room.sent.get(key)!;
   const isNew = sent.stored === undefined;
-  if (status !== 201 && status !== 200) {
-    // The log of a server that is stopping may be closed already.
-    if (status === 503 && run.life === undefined) return false;
-    room.problem("a post was refused", `${key} got ${status}: ${text}`);
-    return false;
-  }
+  if (status !== 201 && status !== 200) return false;
   if (status === 200 ? isFirst : !isNew) {
     room.problem("a post got the wrong status", `${key} got ${status}, ${isNew ? "new" : "again"}`);
   }
