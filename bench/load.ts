@@ -17,6 +17,10 @@ import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 /** Connects readers, then posts messages to them. */
 export interface LoadOrder {
   readonly port: number;
+  /** Where the chat's other instances are. @default {[]} */
+  readonly otherPorts?: readonly number[];
+  /** Whether publishers are at the first instance, and readers at the others. @default {false} */
+  readonly apart?: boolean;
   /** The server's certificate, as PEM; absent: it speaks plain HTTP. */
   readonly certificate?: string;
   /** Whether readers are streams of a few connections. @default {false} */
@@ -122,7 +126,9 @@ class Load implements Disposable {
     const { readers, messages, paths } = order;
     const counter = new DeliveryCounter(readers, messages, paths.length);
     this.#counter = counter;
-    this.#readers = new Readers({ ...order, counter, connecting: CONNECTING });
+    const { port, otherPorts = [], apart = false } = order;
+    const ports = apart ? otherPorts : [port, ...otherPorts];
+    this.#readers = new Readers({ ...order, ports, counter, connecting: CONNECTING });
   }
 
   /** Opens every stream; resolves once all are live. */
@@ -132,11 +138,12 @@ class Load implements Disposable {
 
   /** Posts all messages; calls `onDelivered` once all copies are there, then awaits duplicates. */
   async run(onDelivered: () => void): Promise<LoadResult> {
-    const { port, certificate, publishers, seconds } = this.#order;
+    const { port, otherPorts = [], apart, certificate, publishers, seconds } = this.#order;
+    const ports = apart ? [port] : [port, ...otherPorts];
     using stack = new DisposableStack();
     const connections = [];
     for (let i = 0; i < publishers; i++) {
-      connections.push(stack.use(await connect(port, certificate)));
+      connections.push(stack.use(await connect(ports[i % ports.length], certificate)));
     }
     const timer = setInterval(() => this.#reportProgress(), PROGRESS_MS);
     const start = microsNow();
@@ -212,7 +219,7 @@ class Load implements Disposable {
 /** Opens all streams at once, each with the cursor, and counts what they receive. */
 async function comeBack({ port, readers, cursor, missed }: ReturnOrder): Promise<void> {
   const counter = new ReturnCounter(readers, missed);
-  using all = new Readers({ port, readers, counter, cursor, connecting: readers });
+  using all = new Readers({ ports: [port], readers, counter, cursor, connecting: readers });
   const start = microsNow();
   await all.connect((readers) => report({ event: "connecting", readers }));
   const online = microsNow();

@@ -6,11 +6,27 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { LoadProcess } from "./load_process.ts";
+import { logTable, measureLogs } from "./log_only.ts";
 import { HELP, type Options, parseOptions } from "./options.ts";
-import { faults, heading, type Measurement, number, type Results, table } from "./report.ts";
+import {
+  faults,
+  heading,
+  type Measurement,
+  nameOf,
+  number,
+  type Results,
+  table,
+} from "./report.ts";
 import { lastMessages, measureReturn, type Return } from "./return.ts";
 import { roomPaths } from "./rooms.ts";
-import { canPin, cpuSeconds, residentKib, startServer, type Target } from "./server.ts";
+import {
+  canPin,
+  cpuSeconds,
+  residentKib,
+  type Server,
+  startServer,
+  type Target,
+} from "./server.ts";
 
 /** The cores that the processes run on if they can be pinned. */
 const SERVER_CORE = 0;
@@ -30,39 +46,56 @@ const NOTHING_MISSED = { missed: [] };
 /** How long a server needs to settle after all readers have connected or left. */
 const SETTLE_MS = 500;
 
-/** Measures one server with one number of readers, each time in fresh processes. */
+/** What is measured at a time. */
+type Subject = Pick<Measurement, "target" | "messageLog" | "instances" | "readers">;
+
+/** Measures one chat with one number of readers, each time in fresh processes. */
 async function measure(
-  target: Target,
-  readers: number,
+  subject: Subject,
   options: Options,
   pinned: boolean,
   running: AsyncDisposableStack,
 ): Promise<Measurement> {
-  const show = (text: string) => progress(`${target}, ${number(readers)} readers: ${text}`);
+  const { target, messageLog, instances, readers } = subject;
+  const name = `${target} on ${nameOf(messageLog)}, ${number(readers)} readers`;
+  const show = (text: string) => progress(`${name}: ${text}`);
   show("starting");
   const core = pinned ? SERVER_CORE : undefined;
-  const server = await startServer(target, options, running, core);
+  const servers: Server[] = [];
+  for (let n = 0; n < instances; n++) {
+    servers.push(await startServer(target, { ...options, messageLog }, running, core));
+  }
+  const [server, ...others] = servers;
   const load = running.use(new LoadProcess(pinned ? LOAD_CORE : undefined));
 
-  const { port, certificate } = server;
-  const { http2 } = options;
-  await load.send({ ...WARM_UP, port, certificate, http2 });
+  const { certificate } = server;
+  const { http2, apart } = options;
+  const where = {
+    port: server.port,
+    otherPorts: others.map(({ port }) => port),
+    apart,
+    certificate,
+    http2,
+  };
+  await load.send({ ...WARM_UP, ...where });
   await load.until("connected");
   await load.send("go");
   await load.until("result");
   await delay(SETTLE_MS);
 
   const { rooms, publishers, messages, rate, size, seconds } = options;
-  const emptyKib = await residentKib(server.pid);
+  const kib = async () => sum(await Promise.all(servers.map(({ pid }) => residentKib(pid))));
+  const cpu = () => Promise.all(servers.map(({ pid }) => cpuSeconds(pid)));
+  const emptyKib = await kib();
   const order = { readers, paths: roomPaths(rooms), publishers, messages, rate, size, seconds };
-  await load.send({ ...order, port, certificate, http2 });
+  await load.send({ ...order, ...where });
   const connected = await load.until("connected", (event) => {
     if (event.event === "connecting") show(`${number(event.readers)} connected`);
   });
   await delay(SETTLE_MS);
-  const fullKib = await residentKib(server.pid);
+  const fullKib = await kib();
 
-  const serverBefore = await cpuSeconds(server.pid);
+  const serversBefore = await cpu();
   const loadBefore = await cpuSeconds(load.pid);
   const start = performance.now();
   await load.send("go");
@@ -74,7 +107,7 @@ async function measure(
     );
   });
   const tookSeconds = (performance.now() - start) / 1000;
-  const serverAfter = await cpuSeconds(server.pid);
+  const serversAfter = await cpu();
   const loadAfter = await cpuSeconds(load.pid);
   const { result } = await load.until("result");
 
@@ -97,17 +130,27 @@ async function measure(
   progress("");
 
   const { delivered } = result;
+  const used = serversAfter.map((after, n) => difference(after, serversBefore[n]));
+  const shares = used.map((seconds) => ratio(seconds, tookSeconds));
   return {
-    target,
-    readers,
+    ...subject,
     ...result,
     deliveriesPerSecond: delivered === 0 ? 0 : delivered / result.seconds,
     connectSeconds: connected.seconds,
-    cpuMicrosPerDelivery: ratio(difference(serverAfter, serverBefore), delivered / 1e6),
+    cpuMicrosPerDelivery: ratio(sum(used), delivered / 1e6),
+    cpuShares: shares.every((share) => share !== undefined) ? shares : undefined,
     kibPerReader: ratio(difference(fullKib, emptyKib), readers),
     loadCpuShare: ratio(difference(loadAfter, loadBefore), tookSeconds),
     return: returned,
   };
+}
+
+/** The sum, undefined if a value is. */
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  return values.reduce(
+    (sum, value) => sum === undefined || value === undefined ? undefined : sum + value,
+    0,
+  );
 }
 
 function difference(after?: number, before?: number): number | undefined {
@@ -127,13 +170,10 @@ function progress(text: string): void {
 async function run(options: Options, running: { now: AsyncDisposableStack }): Promise<Results> {
   const pinned = await canPin();
   const measurements: Measurement[] = [];
-  const targets: Target[] = options.baseline ? ["project", "baseline"] : ["project"];
-  for (const readers of options.readers) {
-    for (const target of targets) {
-      await using stack = new AsyncDisposableStack();
-      running.now = stack;
-      measurements.push(await measure(target, readers, options, pinned, stack));
-    }
+  for (const subject of subjects(options)) {
+    await using stack = new AsyncDisposableStack();
+    running.now = stack;
+    measurements.push(await measure(subject, options, pinned, stack));
   }
   const { os, arch } = Deno.build;
   return {
@@ -144,6 +184,20 @@ async function run(options: Options, running: { now: AsyncDisposableStack }): Pr
     options,
     measurements,
   };
+}
+
+/** All that is measured, in turn: what is compared follows one another. */
+function* subjects({ readers, messageLog, instances, baseline }: Options): Generator<Subject> {
+  const targets: Target[] = baseline ? ["project", "baseline"] : ["project"];
+  for (const number of readers) {
+    for (const target of targets) {
+      for (const url of messageLog) {
+        for (const count of instances) {
+          yield { target, messageLog: url, instances: count, readers: number };
+        }
+      }
+    }
+  }
 }
 
 async function main(): Promise<number> {
@@ -178,6 +232,17 @@ async function main(): Promise<number> {
 
 /** Measures, prints, and returns the exit code. */
 async function report(options: Options, running: { now: AsyncDisposableStack }): Promise<number> {
+  if (options.logOnly) {
+    const measurements = await measureLogs(options);
+    console.log(logTable(measurements));
+    if (options.json) {
+      await Deno.writeTextFile(
+        options.json,
+        `${JSON.stringify({ options, measurements }, null, 2)}\n`,
+      );
+    }
+    return measurements.every(({ lost, duplicates }) => lost === 0 && duplicates === 0) ? 0 : 1;
+  }
   const results = await run(options, running);
   console.log(table(results));
   if (options.json) {

@@ -19,7 +19,14 @@ export interface Options {
   readonly seconds: number;
   /** How many messages each reader has missed when all reconnect at once; 0: none reconnects. */
   readonly return: number;
-  readonly messageLog: string;
+  /** URLs of message logs; each is measured in turn. */
+  readonly messageLog: readonly string[];
+  /** Numbers of servers that are one chat; each is a measurement of its own. */
+  readonly instances: readonly number[];
+  /** Whether publishers are at the first instance and readers at the others. */
+  readonly apart: boolean;
+  /** Whether the message log is measured alone: publishers write to it, and each instance subscribes. */
+  readonly logOnly: boolean;
   /** Whether the chat speaks HTTPS. */
   readonly tls: boolean;
   /** Whether the readers are streams of a few HTTP/2 connections. */
@@ -51,7 +58,11 @@ Usage: deno task bench [flags]
   --seconds N       stop posting after this many seconds (60)
   --return N        afterwards disconnect all readers and reconnect them at once, each having
                     missed the last N messages, and time the catch-up; 0: skip this (0)
-  --message-log URL the chat's --message-log (memory:)
+  --message-log URL the chat's --message-log; repeated, each is measured in turn (memory:)
+  --instances N     servers that readers and publishers are spread over evenly, all on the message
+                    log, a Redis; a list measures each number (1)
+  --apart           publishers are at the first instance, readers at the others
+  --log-only        measure the message log alone: publishers write to it, without readers
   --tls             over HTTPS, with a certificate that is made for it (this needs openssl)
   --http2           likewise, with 200 readers to a connection
   --baseline        also measure a plain hub that writes each message to each reader at once
@@ -78,7 +89,10 @@ export function parseOptions(args: readonly string[]): Options {
       size: { type: "string", default: "32" },
       seconds: { type: "string", default: "60" },
       return: { type: "string", default: "0" },
-      "message-log": { type: "string", default: "memory:" },
+      "message-log": { type: "string", multiple: true, default: ["memory:"] },
+      instances: { type: "string", default: "1" },
+      apart: { type: "boolean", default: false },
+      "log-only": { type: "boolean", default: false },
       tls: { type: "boolean", default: false },
       http2: { type: "boolean", default: false },
       baseline: { type: "boolean", default: false },
@@ -87,7 +101,9 @@ export function parseOptions(args: readonly string[]): Options {
     },
   });
   // Each connection takes an ephemeral port on the load's side, of which there are 28,000.
-  const readers = values.readers.split(",").map((text) => wholeNumber("readers", text, 1, 25_000));
+  const list = (name: "readers" | "instances", max: number) =>
+    values[name].split(",").map((text) => wholeNumber(name, text, 1, max));
+  const readers = list("readers", 25_000);
   const messages = wholeNumber("messages", values.messages, 1, 9_999_999);
   const options = {
     readers,
@@ -99,6 +115,9 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: wholeNumber("seconds", values.seconds, 1, 3600),
     return: wholeNumber("return", values.return, 0, Math.min(messages, MAX_MISSED)),
     messageLog: values["message-log"],
+    instances: list("instances", 100),
+    apart: values.apart,
+    logOnly: values["log-only"],
     tls: values.tls || values.http2,
     http2: values.http2,
     baseline: values.baseline,
@@ -106,7 +125,7 @@ export function parseOptions(args: readonly string[]): Options {
     help: values.help,
   };
   const copies = Math.max(...options.readers) * options.messages;
-  if (copies > MAX_COPIES) {
+  if (copies > MAX_COPIES && !options.logOnly) {
     throw new RangeError(
       `--readers times --messages must be at most ${MAX_COPIES}, received ${copies}`,
     );
@@ -116,6 +135,20 @@ export function parseOptions(args: readonly string[]): Options {
   }
   if (options.tls && (options.baseline || options.return > 0)) {
     throw new RangeError("--baseline and --return are for plain HTTP; leave out --tls and --http2");
+  }
+  const isMany = Math.max(...options.instances) > 1;
+  if (isMany && options.messageLog.some((url) => !/^rediss?:/.test(url))) {
+    throw new RangeError(
+      "--instances is for --message-log redis://…; leave it out, or name a Redis",
+    );
+  }
+  if (isMany && (options.baseline || options.return > 0 || options.tls)) {
+    throw new RangeError(
+      "--baseline, --return, --tls and --http2 are for one instance; leave them out, or --instances",
+    );
+  }
+  if (options.apart && Math.min(...options.instances) < 2) {
+    throw new RangeError("--apart is for many instances; leave it out, or set --instances from 2");
   }
   return options;
 }

@@ -16,6 +16,25 @@ Deno.test("parseOptions() accepts a list of numbers of readers", () => {
   assertEquals(parseOptions(["--readers", "100,1000,5000"]).readers, [100, 1000, 5000]);
 });
 
+Deno.test("parseOptions() takes many message logs, and many instances on those that can be shared", () => {
+  const logs = ["--message-log", "redis://127.0.0.1", "--message-log", "redis://127.0.0.1/1"];
+  const options = parseOptions([...logs, "--instances", "1,2"]);
+  assertEquals(options.messageLog, ["redis://127.0.0.1", "redis://127.0.0.1/1"]);
+  assertEquals(options.instances, [1, 2]);
+  for (const url of ["memory:", "sqlite:chat.db"]) {
+    assertThrows(
+      () => parseOptions([...logs, "--message-log", url, "--instances", "2"]),
+      RangeError,
+      "or name a Redis",
+    );
+  }
+  for (const flags of [["--baseline"], ["--return", "5"], ["--tls"]]) {
+    const many = [...logs, "--instances", "2"];
+    assertThrows(() => parseOptions([...many, ...flags]), RangeError, "for one instance");
+  }
+  assertThrows(() => parseOptions([...logs, "--apart"]), RangeError, "for many instances");
+});
+
 Deno.test("parseOptions() rejects unknown flags and values out of range", () => {
   assertThrows(() => parseOptions(["--reader", "1"]), TypeError);
   assertThrows(() => parseOptions(["--readers", "10,"]), RangeError, "--readers must be");

@@ -9,7 +9,8 @@ import { asText, connect, isBroken, writeAll } from "./tcp.ts";
 
 /** Options for {@linkcode Readers}. */
 export interface ReadersOptions {
-  readonly port: number;
+  /** Where the instances are that they are spread over. */
+  readonly ports: readonly number[];
   /** See {@linkcode LoadOrder.certificate}. */
   readonly certificate?: string;
   /** Whether they are streams of a few connections. @default {false} */
@@ -83,11 +84,11 @@ export class Readers implements Disposable {
   }
 
   async #open(reader: number): Promise<void> {
-    const { port, certificate, http2 } = this.#options;
+    const { certificate, http2 } = this.#options;
     const begin = reader * this.#bufferBytes;
     const buffer = this.#buffers.subarray(begin, begin + this.#bufferBytes);
     if (http2) return await this.#openShared(reader, buffer);
-    const connection = await connect(port, certificate);
+    const connection = await connect(this.#portOf(reader), certificate);
     this.#connections.push(connection);
     const kept = await this.#untilOnline(connection, reader, buffer);
     this.#ready++;
@@ -96,10 +97,10 @@ export class Readers implements Disposable {
 
   /** Opens a stream of a connection that it shares with others, and counts what it receives. */
   async #openShared(reader: number, buffer: Uint8Array): Promise<void> {
-    const { port, paths = ["/chat"], counter } = this.#options;
+    const { paths = ["/chat"], counter } = this.#options;
     const connection =
       await (this.#shared[Math.floor(reader / STREAMS_PER_CONNECTION)] ??= Http2Connection.open(
-        port,
+        this.#portOf(reader),
       ));
     this.#connections.push(connection);
     const stream = connection.get(`${paths[reader % paths.length]}?since=none`);
@@ -126,6 +127,12 @@ export class Readers implements Disposable {
     });
     await live;
     this.#ready++;
+  }
+
+  /** Where a reader is; each room has readers at all instances. */
+  #portOf(reader: number): number {
+    const { ports, paths = ["/chat"] } = this.#options;
+    return ports[Math.floor(reader / paths.length) % ports.length];
   }
 
   /** Requests the stream and reads until it is live; returns the length of a cut-off mark. */

@@ -8,12 +8,16 @@ import type { Target } from "./server.ts";
 /** One server with one number of readers. */
 export interface Measurement extends LoadResult {
   readonly target: Target;
+  readonly messageLog: string;
+  readonly instances: number;
   readonly readers: number;
   readonly deliveriesPerSecond: number;
   /** How long it took until every reader was live. */
   readonly connectSeconds: number;
   /** Server CPU time per delivery; absent where there is no /proc. */
   readonly cpuMicrosPerDelivery?: number;
+  /** Share of a core that each instance used; absent where there is no /proc. */
+  readonly cpuShares?: readonly number[];
   /** Growth of the server's resident memory per reader; absent where there is no /proc. */
   readonly kibPerReader?: number;
   /** Share of one core that the load used; near 1, the load was the bottleneck. */
@@ -61,6 +65,18 @@ const COLUMNS: readonly Column[] = [
   ["duplicates", ({ duplicates }) => number(duplicates)],
 ];
 
+/** Shown where there is more than one message log. */
+const LOG_COLUMN: Column = ["message log", ({ messageLog }) => nameOf(messageLog)];
+
+/** Shown with `--instances`. */
+const INSTANCE_COLUMNS: readonly Column[] = [
+  ["instances", ({ instances }) => number(instances)],
+  [
+    "CPU of each",
+    ({ cpuShares }) => cpuShares?.map((share) => optional(share * 100, "%")).join(", ") ?? "–",
+  ],
+];
+
 /** Shown with `--return`. */
 const RETURN_COLUMNS: readonly Column[] = [
   ["returned in", (row) => optional(row.return?.seconds, "s"), (row) => row.return?.seconds],
@@ -69,26 +85,34 @@ const RETURN_COLUMNS: readonly Column[] = [
 
 /** The load, in one line. */
 export function heading(
-  { rooms, publishers, messages, rate, size, messageLog, tls, http2 }: Options,
+  { rooms, publishers, messages, rate, size, messageLog, tls, http2, apart, logOnly }: Options,
 ): string {
   const pace = rate > 0 ? `${number(rate)} per second` : "as fast as they are accepted";
   return `${count(rooms, "room")}, ${count(publishers, "publisher")}, ${
     count(messages, "message")
   } of ${size} bytes, ` +
-    `${pace}; --message-log ${messageLog}${http2 ? "; HTTP/2" : tls ? "; TLS" : ""}`;
+    `${pace}; --message-log ${messageLog.map(nameOf).join(", ")}` +
+    (http2 ? "; HTTP/2" : tls ? "; TLS" : "") + (apart ? "; publishers and readers apart" : "") +
+    (logOnly ? "; the log alone" : "");
 }
 
 /** The measurements as a table; after each baseline comes the project's ratio to it. */
 export function table({ measurements, pinned }: Results): string {
-  const columns = measurements.some((row) => row.return)
-    ? [...COLUMNS, ...RETURN_COLUMNS]
-    : COLUMNS;
+  const [target, ...figures] = COLUMNS;
+  const columns = [
+    target,
+    ...new Set(measurements.map(({ messageLog }) => messageLog)).size > 1 ? [LOG_COLUMN] : [],
+    ...measurements.some(({ instances }) => instances > 1) ? INSTANCE_COLUMNS : [],
+    ...figures,
+    ...measurements.some((row) => row.return) ? RETURN_COLUMNS : [],
+  ];
   const rows = [columns.map(([head]) => head)];
   for (const measurement of measurements) {
     rows.push(columns.map(([, text]) => text(measurement)));
     const project = measurement.target === "baseline" &&
-      measurements.find(({ target, readers }) =>
-        target === "project" && readers === measurement.readers
+      measurements.find(({ target, readers, messageLog }) =>
+        target === "project" && readers === measurement.readers &&
+        messageLog === measurement.messageLog
       );
     if (project) {
       const ratios = columns.map(([, , compared]) => {
@@ -98,12 +122,21 @@ export function table({ measurements, pinned }: Results): string {
       rows.push(["ratio", ...ratios.slice(1)]);
     }
   }
-  const widths = columns.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
-  const lines = rows.map((row) =>
+  return [align(rows), "", ...notes(measurements, pinned)].join("\n");
+}
+
+/** Rows of texts in columns, of which the first is aligned to the left. */
+export function align(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  return rows.map((row) =>
     row.map((text, at) => at === 0 ? text.padEnd(widths[at]) : text.padStart(widths[at]))
       .join("  ").trimEnd()
-  );
-  return [...lines, "", ...notes(measurements, pinned)].join("\n");
+  ).join("\n");
+}
+
+/** The URL of a message log, without a password. */
+export function nameOf(messageLog: string): string {
+  return messageLog.replace(/\/\/[^/]*@/, "//");
 }
 
 function notes(measurements: readonly Measurement[], pinned: boolean): string[] {

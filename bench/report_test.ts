@@ -5,6 +5,8 @@ import type { Return } from "./return.ts";
 
 const RUN: Measurement = {
   target: "project",
+  messageLog: "memory:",
+  instances: 1,
   readers: 50,
   deliveriesPerSecond: 3000,
   connectSeconds: 1,
@@ -39,6 +41,16 @@ Deno.test("table() compares deliveries, and returns if there were any", () => {
 Deno.test("heading() says how many rooms there are", () => {
   assertMatch(heading(parseOptions([])), /^1 room, 20 publishers, 400 messages /);
   assertMatch(heading(parseOptions(["--rooms", "100"])), /^100 rooms, 20 publishers, /);
+});
+
+Deno.test("table() names message logs, without passwords, and instances where there are several", () => {
+  const [one, two] = ["sqlite:chat.db", "redis://ann:secret@127.0.0.1:6379/1"].map((messageLog) => {
+    return { ...RUN, messageLog };
+  });
+  const text = tableOf(one, { ...two, instances: 2, cpuShares: [0.25, 0.5] });
+  assertMatch(text, /^project +sqlite:chat.db +1 +– +50 /m);
+  assertMatch(text, /^project +redis:\/\/127.0.0.1:6379\/1 +2 +25 %, 50 % +50 /m);
+  assertMatch(tableOf(RUN), /^project +50 /m);
 });
 
 Deno.test("faults() reports what went wrong on return", () => {

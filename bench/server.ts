@@ -26,7 +26,12 @@ export interface Server {
 /** Starts a server, to be stopped by disposing of `running`; resolves once it listens. */
 export async function startServer(
   target: Target,
-  { messageLog, rooms, tls }: Pick<Options, "messageLog" | "rooms"> & Partial<Options>,
+  { messageLog, rooms, tls }:
+    & { messageLog: string }
+    & Pick<Options, "rooms">
+    & Partial<
+      Pick<Options, "tls">
+    >,
   running: AsyncDisposableStack,
   core?: number,
 ): Promise<Server> {

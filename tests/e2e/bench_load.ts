@@ -78,6 +78,13 @@ Deno.test("the benchmark lets all readers come back, each to what it missed", as
   for (const { return: back } of measurements) assert(0 < back!.seconds && back!.seconds < 20);
 });
 
+Deno.test("the benchmark measures a message log alone", async () => {
+  const flags = ["--log-only", "--messages", "500", "--publishers", "5"];
+  const { code, stdout, stderr } = await bench(...flags);
+  assertEquals([code, stderr], [0, ""], stdout);
+  assertMatch(stdout, /^memory: +1 +[\d,]+ .* 0 +0$/m);
+});
+
 Deno.test("the benchmark keeps the pace it is given", async () => {
   const start = performance.now();
   const { code, stdout } = await bench("--readers", "5", "--messages", "30", "--rate", "20");
