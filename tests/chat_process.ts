@@ -101,6 +101,11 @@ export class ChatProcess implements AsyncDisposable {
     return this.firstLine.match(/https?:\S+/)![0];
   }
 
+  /** The same for plain HTTP, without a name that would have to be looked up. */
+  get numericUrl(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   /** What it has printed so far, errors and all. */
   get output(): string {
     return this.#output;

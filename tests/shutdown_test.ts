@@ -12,20 +12,16 @@ const ignore = (await Deno.permissions.query({ name: "run" })).state !== "grante
   Deno.build.os === "windows";
 const READERS = 3000;
 
-function urlOf({ port }: ChatProcess): string {
-  return `http://127.0.0.1:${port}`;
-}
-
 /** The messages in a log, as a chat that is started with it has them. */
 async function messages(flags: string[]): Promise<string[]> {
   await using chat = await ChatProcess.start(flags);
-  return await readTexts(urlOf(chat));
+  return await readTexts(chat.numericUrl);
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   Deno.test(`${signal} ends a stream with a retry and the process with 0`, { ignore }, async () => {
     await using chat = await ChatProcess.start();
-    await using reader = new EventReader(await fetch(`${urlOf(chat)}/chat`));
+    await using reader = new EventReader(await fetch(`${chat.numericUrl}/chat`));
     await reader.nextOf("online");
     const { code, tookMs, output } = await chat.stop(signal);
     assertEquals(code, 0);
@@ -42,16 +38,16 @@ Deno.test("a post in flight is answered, and one that comes while it is waited f
   await using folder = await newFolder();
   const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
   await using chat = await ChatProcess.start(flags);
-  await using reader = new EventReader(await fetch(`${urlOf(chat)}/chat`));
+  await using reader = new EventReader(await fetch(`${chat.numericUrl}/chat`));
   await reader.nextOf("online");
   using first = await HalfPost.begin(chat.port, "first");
   // By its response, the one above is being read.
-  await post(urlOf(chat), "before");
+  await post(chat.numericUrl, "before");
   const ended = chat.stop("SIGTERM");
   // The end of the stream: the signal has arrived.
   while (await reader.next());
   using second = await HalfPost.begin(chat.port, "second");
-  await using latecomer = new EventReader(await fetch(`${urlOf(chat)}/chat`));
+  await using latecomer = new EventReader(await fetch(`${chat.numericUrl}/chat`));
   for (let event = await latecomer.next(); event; event = await latecomer.next()) {
     assertEquals(Object.keys(event), ["retry"], "a new stream begins");
   }
@@ -68,7 +64,7 @@ Deno.test("a post that never ends is cut off, and the file alone has every messa
   const file = `${folder.path}/chat.db`;
   await using chat = await ChatProcess.start(["--message-log", `sqlite:${file}`]);
   using _stalled = await HalfPost.begin(chat.port, "never");
-  await post(urlOf(chat), "stored");
+  await post(chat.numericUrl, "stored");
   const { code, tookMs } = await chat.stop("SIGTERM");
   assertEquals(code, 0);
   assert(tookMs < 1000, `took ${tookMs} ms`);
@@ -82,7 +78,7 @@ Deno.test("further signals do no harm", { ignore }, async () => {
   const flags = ["--message-log", `sqlite:${folder.path}/chat.db`];
   await using chat = await ChatProcess.start(flags);
   using stalled = await HalfPost.begin(chat.port, "last");
-  await post(urlOf(chat), "before");
+  await post(chat.numericUrl, "before");
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGTERM"] as const) {
     Deno.kill(chat.pid, signal);
   }
@@ -95,7 +91,7 @@ Deno.test("a reader that does not read is cut off", { ignore }, async () => {
   await using chat = await ChatProcess.start();
   using _reader = await sendGet(chat.port, "/chat?since=none");
   // More than the kernel and Deno take for it.
-  for (let n = 0; n < 600; n++) await post(urlOf(chat), "👋".repeat(4000));
+  for (let n = 0; n < 600; n++) await post(chat.numericUrl, "👋".repeat(4000));
   const { code, tookMs } = await chat.stop("SIGTERM");
   assertEquals(code, 0);
   assert(tookMs < 1000, `took ${tookMs} ms`);

@@ -4,13 +4,14 @@
 export class FlakyNetwork implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.TcpConn>();
-  readonly #serverPort: number;
+  /** Where connections lead that are made from now on. */
+  serverPort: number;
   readonly #accepting: Promise<void>;
   #isCut = false;
   #isSilent = false;
 
   constructor(serverPort: number) {
-    this.#serverPort = serverPort;
+    this.serverPort = serverPort;
     this.#accepting = this.#accept();
   }
 
@@ -45,7 +46,7 @@ export class FlakyNetwork implements AsyncDisposable {
     this.#connections.add(client);
     let server: Deno.TcpConn;
     try {
-      server = await Deno.connect({ hostname: "127.0.0.1", port: this.#serverPort });
+      server = await Deno.connect({ hostname: "127.0.0.1", port: this.serverPort });
     } catch {
       // ConnectionRefused: the server is away, and so is whoever asks for it.
       return this.#close(client);
