@@ -1,6 +1,7 @@
 /** A Redis of a test's own, on a free port of this machine, with its files in a folder of its own. */
 
 import { freePort } from "./free_port.ts";
+import { until } from "./until.ts";
 
 /** Whether there is a `redis-server` to start. */
 export const hasRedis: boolean = await canRun("redis-server");
@@ -94,7 +95,9 @@ export class RedisServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    await Deno.remove(this.#folder, { recursive: true });
+    // A part of it that writes its files anew outlives it for a moment.
+    const remove = () => Deno.remove(this.#folder, { recursive: true });
+    await until(() => remove().then(() => true, () => false));
   }
 }
 

@@ -148,3 +148,76 @@ async function appendAll(log: MessageLog, count: number): Promise<string[]> {
   }
   return ids;
 }
+
+Deno.test("RedisLog sees a loss when it is read, also where no connection was lost", {
+  ignore: !hasRedis,
+}, async () => {
+  await using redis = await RedisServer.start();
+  await using store = await openMessageStore(redis.url, { keep: 100 });
+  const log = await store.openLog("");
+  const appended = await appendAll(log, 5);
+  const batches: Batch[] = [];
+  log.subscribe((batch) => batches.push(batch));
+  await redis.run("FLUSHALL");
+  const page = await log.read({ latest: 50 });
+  assertEquals(batches, [{ entries: [], missed: null }]);
+  assert(compareIds(page.end, appended[4]) >= 0, page.end);
+  const [next] = await appendAll(log, 1);
+  assertEquals(parseId(next)!.seq, 6);
+});
+
+Deno.test("RedisLog answers repeats and changes of the state where the last messages are lost", {
+  ignore: !hasRedis,
+}, async () => {
+  await using redis = await RedisServer.start();
+  await using store = await openMessageStore(redis.url, { keep: 100 });
+  const log = await store.openLog("");
+  const post = { nickname: "ann", message: "hi", key: "k" };
+  const { entry } = await log.append(post);
+  const floor = entry.id.replace(/-1$/, "-9");
+  await redis.run("HSET", "{chat}:room:", "floor", floor);
+  assertEquals(await log.append(post), { entry, repeated: true });
+  assertEquals((await log.update((state) => ({ ...state, closed: true }))).closed, true);
+});
+
+Deno.test("RedisLog hears of entries with earlier times than those that were lost", {
+  ignore: !hasRedis,
+}, async () => {
+  await using test = await startRedis();
+  const { redis, clock } = test;
+  await using store = await openMessageStore(redis.url, { keep: 100, now: () => clock.now });
+  const log = await store.openLog("");
+  await appendAll(log, 2);
+  await redis.run("DEL", "{chat}:log:");
+  const heard: string[] = [];
+  log.subscribe(({ entries }) => heard.push(...entries.map(({ id }) => id)));
+  // Another instance has gone on with a clock that is behind.
+  await redis.run("XADD", "{chat}:log:", `${clock.now - 5000}-3`, "n", "ben", "m", "hi");
+  await test.reconnect(store);
+  const later = `${clock.now - 4000}-4`;
+  await until(async () => {
+    await redis.run("XADD", "{chat}:log:", later, "n", "ben", "m", "hi");
+    return heard.includes(later);
+  });
+});
+
+Deno.test("RedisLog lets a full Redis be read and moderated, by rooms that open then too", {
+  ignore: !hasRedis,
+}, async () => {
+  await using redis = await RedisServer.start();
+  await using store = await openMessageStore(redis.url, { keep: 100 });
+  {
+    await using log = await store.openLog("biology");
+    await appendAll(log, 3);
+  }
+  await redis.run("CONFIG", "SET", "maxmemory", "1");
+  await using log = await store.openLog("biology");
+  const { entries } = await log.read({ latest: 50 });
+  const results = await Promise.allSettled([
+    log.append({ nickname: "ann", message: "hi" }),
+    log.remove({ id: entries[0].id }),
+  ]);
+  assertEquals(results.map(({ status }) => status), ["rejected", "fulfilled"]);
+  assertEquals((await log.update((state) => ({ ...state, closed: true }))).closed, true);
+  assertEquals(await log.remove("all"), 2);
+});

@@ -13,7 +13,7 @@ import {
 import type { StoreOptions } from "../open.ts";
 import { bornOf } from "../born.ts";
 import { isUsual, parseState, withoutEnded } from "../room_state.ts";
-import { ignoreUnavailable, type RedisConnection, RedisError } from "./connection.ts";
+import { ignoreUnavailable, isHopeless, type RedisConnection, RedisError } from "./connection.ts";
 import { RedisInstances } from "./instances.ts";
 import { KEYS, roomKeys, wakeKey } from "./keys.ts";
 import { RedisLink } from "./link.ts";
