@@ -247,6 +247,8 @@ export function testBehaviours({ name, manyTabs, lacks, start }: Engine): void {
     await postAll(chat.url, numbered("message", 120));
     await using ann = await visit(chat.url, { size: { width: 600, height: 500 } });
     await ann.see("message 120");
+    // Then it looks whether there is more to load: not between scrolling and being told of it.
+    await ann.connection("Live");
     assertEquals((await ann.texts())[0], "message 71");
     // Scrolled and looked at in one step: the older messages may be there at the next.
     const before = await inPage(ann.tab, () => {

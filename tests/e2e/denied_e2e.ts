@@ -96,7 +96,7 @@ Deno.test("in a browser that keeps nothing for any site the page reads and sends
   await ann.send("two");
   await ann.see("two");
   // Five more are all that the browser has connections for, were they not let go.
-  for (let n = 0; n < 8; n++) {
+  for (let n = 0; n < 6; n++) {
     await ann.look(false);
     const tab = await ann.openTab();
     await tab.connection("online");

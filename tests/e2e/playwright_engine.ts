@@ -8,7 +8,7 @@ import type { BrowserOptions, Engine, EngineBrowser, Tab } from "./engine.ts";
 
 export const CHROMIUM: Engine = {
   name: "Chromium",
-  manyTabs: 20,
+  manyTabs: 8,
   lacks: {},
 
   async start() {

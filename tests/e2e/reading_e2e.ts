@@ -176,6 +176,7 @@ Deno.test("scrolling up brings older messages, and the view does not move", asyn
   await fill(chat.url, 120);
   await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
   await ann.see("message 120");
+  await ann.connection("Live");
   assertEquals((await ann.texts)[0], "message 71");
   // In one step: the older messages may be there at the next.
   const before = await ann.log.evaluate((log) => {

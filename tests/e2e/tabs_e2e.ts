@@ -53,7 +53,7 @@ Deno.test("tabs that all take themselves for the one that is looked at agree in 
   await using ann = await Visitor.arrive(browser(), chat.url);
   const tabs = [ann];
   // A browser that is driven says of every tab that it has the focus.
-  while (tabs.length < 10) tabs.push(await ann.openTab());
+  while (tabs.length < 6) tabs.push(await ann.openTab());
   const words = await ann.page.evaluateHandle(() => {
     const heard: unknown[] = [];
     const channel = new BroadcastChannel("chat /chat");
