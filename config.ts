@@ -78,7 +78,7 @@ const SETTINGS = {
     takes:
       "sqlite:PATH, memory: or redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss: for TLS, with " +
       "what is special in the password percent-encoded",
-    about: "where messages are: sqlite:PATH, redis://HOST for many servers, memory:",
+    about: "where messages are: sqlite:PATH, redis://HOST for many instances, memory:",
     isSecret: mayHavePassword,
     // SQLite takes a path of ":memory:" for no file at all.
     parse: (text) => /^(memory:|sqlite:[^:].*)$/.test(text) || isRedis(text) ? text : undefined,
@@ -187,7 +187,7 @@ const SETTINGS = {
   },
 } satisfies { [name: string]: Setting<unknown> };
 
-/** What all servers of one chat must have alike. */
+/** What all instances of one chat must have alike. */
 const SHARED = [
   "keep",
   "keepDays",
@@ -272,7 +272,7 @@ export function parseConfig(
   return config;
 }
 
-/** What all servers of one chat must have alike: each setting by its flag, as text. */
+/** What all instances of one chat must have alike: each setting by its flag, as text. */
 export function sharedSettings(
   config: Pick<Config, typeof SHARED[number]>,
 ): Record<string, string> {
@@ -291,7 +291,7 @@ export function sharedSettings(
 
 /**
  * The settings with a password for moderators, which one is made of where somebody is at a terminal to be
- * given it. Servers that share their messages would each make another one.
+ * given it. Instances that share their messages would each make another one.
  */
 export function withModerator(config: Config, isAtTerminal: boolean): Config {
   const { moderatorPassword, messageLog } = config;

@@ -252,7 +252,7 @@ Deno.test("sharedSettings() are those that all servers must have alike, by their
   assertEquals(sharedSettings(read([...flags, "--rooms=biology,physics"])), shared);
 });
 
-Deno.test("withModerator() makes a password at a terminal, but none for one of many servers", () => {
+Deno.test("withModerator() makes a password at a terminal, but none for one of many instances", () => {
   const made = withModerator(read([]), true).moderatorPassword;
   assertEquals([made?.isNew, made?.text.length], [true, 14]);
   assertEquals(withModerator(read([]), false).moderatorPassword, undefined);

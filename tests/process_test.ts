@@ -65,7 +65,7 @@ Deno.test("a variable that no setting has is named, and ignored", { ignore }, as
 });
 
 Deno.test(
-  "what a store reports is printed, and it is given what servers share",
+  "what a store reports is printed, and it is given what instances share",
   { ignore },
   async () => {
     const program = `

@@ -330,7 +330,7 @@ function countedKeys(room: string): string[] {
   return [log, key];
 }
 
-/** Digests of settings, by their flags: short, so that they do not give a password away. */
+/** Digests of settings, by their flags: short, so that many passwords have the same. */
 async function digests(
   settings: Readonly<Record<string, string>>,
   secret: Uint8Array<ArrayBuffer>,
