@@ -1,22 +1,13 @@
 /**
- * The log of a room in Redis, as an instance has it: what waits to be written, up to where its readers
- * have been told, and what it knows of the room's state. The order of things is Redis' own.
+ * The log of a room in Redis, as an instance has it: what waits to be written, which entries its readers
+ * have been given, and what it knows of the room's state. The order of things is Redis' own.
  */
 
 import { clearTimeout, setTimeout } from "node:timers";
-import {
-  type ChatMessage,
-  compareIds,
-  messageJson,
-  momentOf,
-  parseId,
-  type Post,
-} from "../../chat_message.ts";
+import { compareIds, parseId, type Post } from "../../chat_message.ts";
 import {
   type Appended,
   type Batch,
-  KeyConflictError,
-  type LogEntry,
   type LogPage,
   LogUnavailableError,
   type MessageLog,
@@ -24,14 +15,14 @@ import {
   type ReadersElsewhere,
   type Refuse,
   type Removal,
-  RemovedError,
-  RoomLimitError,
   type RoomState,
   StoreAwayError,
   UnfinishedRemovalError,
 } from "../message_log.ts";
 import { parseState, stateJson, withoutEnded } from "../room_state.ts";
 import { ignoreUnavailable, type RedisConnection, RedisError } from "./connection.ts";
+import { isClear, seqOf, toEntries } from "./entries.ts";
+import { type Job, PostJob, type Turn, UpdateJob } from "./jobs.ts";
 import { KEYS, type RoomKeys, roomKeys } from "./keys.ts";
 import type { RedisLink } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
@@ -64,25 +55,8 @@ type Announced = readonly [
   version: string,
   state: string,
   erase: number,
-  told: string,
+  found: string,
 ];
-
-/** What the jobs of a turn go by, and what they make of it. */
-interface Turn {
-  readonly now: number;
-  state: RoomState;
-}
-
-/** Something that waits to be written. */
-interface Job {
-  /** How many entries it may append. */
-  readonly maxEntries: number;
-  /** What the script is to do, if anything; called again where the state turns out to be another. */
-  encode(turn: Turn): readonly string[];
-  /** Takes what the script has answered; resolves its promise. */
-  settle(result: unknown): void;
-  fail(error: unknown): void;
-}
 
 /** A {@linkcode MessageLog} in Redis. */
 export class RedisLog implements MessageLog, Followed {
@@ -94,12 +68,12 @@ export class RedisLog implements MessageLog, Followed {
   readonly #listeners = new Set<(batch: Batch) => void>();
   readonly #following: Disposable;
   readonly #writing = new Set<Promise<void>>();
-  /** Who waits until subscribers have been told. */
+  /** Who waits until an entry has been emitted. */
   #waiting: { readonly id: string; resolve(): void }[] = [];
   #jobs: Job[] = [];
   readonly #born: string;
-  /** The id up to which subscribers have been told; the latest time and the highest number of all ids. */
-  #told: string;
+  /** The last id that was emitted; the latest time and the highest number of all ids. */
+  #emitted: string;
   #known: string;
   #version: string;
   #state: RoomState;
@@ -120,7 +94,7 @@ export class RedisLog implements MessageLog, Followed {
     this.#onClose = onClose;
     const [born, last, version, state] = announced;
     this.#born = born;
-    this.#told = this.#known = last;
+    this.#emitted = this.#known = last;
     this.#version = version;
     this.#state = parseState(state || null);
     this.#following = parts.tail.follow(this);
@@ -157,7 +131,7 @@ export class RedisLog implements MessageLog, Followed {
   async read(range: Range): Promise<LogPage> {
     this.#checkOpen();
     const page = await this.#read(range);
-    if ("before" in range || seqOf(page.end) >= seqOf(this.#told)) return page;
+    if ("before" in range || seqOf(page.end) >= seqOf(this.#emitted)) return page;
     // Redis has lost what was there, and nobody has noticed.
     await this.resume(this.#parts.link);
     return await this.#read(range);
@@ -254,16 +228,16 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   get cursor(): string {
-    return this.#told;
+    return this.#emitted;
   }
 
   /** Tells Redis what is known here, and subscribers if Redis has lost some of it. */
   async resume(connection: Pick<RedisConnection, "run">): Promise<void> {
-    const told = this.#told;
-    const [, last, , , , found] = await this.#announce(connection, told);
+    const emitted = this.#emitted;
+    const [, last, , , , found] = await this.#announce(connection, emitted);
     if (found === "here") return;
     // What others have written may have earlier times. Readers read all that is there in the log.
-    if (told === this.#told) this.#told = last;
+    if (emitted === this.#emitted) this.#emitted = last;
     this.#know(last);
     this.#emit({ entries: [], missed: null });
   }
@@ -274,9 +248,9 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   take(raw: readonly RawEntry[]): void | Promise<void> {
-    const next = raw.filter(([id]) => compareIds(id, this.#told) > 0);
+    const next = raw.filter(([id]) => compareIds(id, this.#emitted) > 0);
     if (next.length === 0) return;
-    let seq = seqOf(this.#told);
+    let seq = seqOf(this.#emitted);
     for (const entry of next) {
       const at = seqOf(entry[0]);
       if (at !== seq + 1) return this.#takeAfterGap(next);
@@ -285,7 +259,7 @@ export class RedisLog implements MessageLog, Followed {
     this.#emit({ entries: toEntries(next), missed: 0 });
   }
 
-  /** There is no telling when subscribers will be told. */
+  /** Nobody knows when entries will come again. */
   pause(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -300,12 +274,12 @@ export class RedisLog implements MessageLog, Followed {
     this.#learn(version ?? "0", state ?? "");
   }
 
-  async #announce(connection: Pick<RedisConnection, "run">, told: string): Promise<Announced> {
+  async #announce(connection: Pick<RedisConnection, "run">, emitted: string): Promise<Announced> {
     const { log, removed, room } = this.#keys;
     const announced = await connection.run(SCRIPTS.announce, [log, removed, room], [
       this.#born,
       this.#known,
-      told,
+      emitted,
     ]) as Announced;
     this.#learn(announced[2], announced[3]);
     // It was interrupted.
@@ -321,7 +295,7 @@ export class RedisLog implements MessageLog, Followed {
   /** Numbers are missing, but for those whose messages have been removed. */
   async #takeAfterGap(raw: readonly RawEntry[]): Promise<void> {
     let missed: number | null = 0;
-    let seq = seqOf(this.#told);
+    let seq = seqOf(this.#emitted);
     for (const [id, fields] of raw) {
       const at = seqOf(id);
       if (at <= seq) missed = null;
@@ -333,7 +307,7 @@ export class RedisLog implements MessageLog, Followed {
       }
       seq = at;
     }
-    const next = raw.filter(([id]) => compareIds(id, this.#told) > 0);
+    const next = raw.filter(([id]) => compareIds(id, this.#emitted) > 0);
     if (next.length > 0) this.#emit({ entries: toEntries(next), missed });
   }
 
@@ -373,10 +347,10 @@ export class RedisLog implements MessageLog, Followed {
       const entries = results.flatMap((result) => isNew(result) ? result.entry : []);
       // What nothing else has come between need not be waited for.
       const isNext = entries.at(-1)?.id === last &&
-        seqOf(last) - entries.length === seqOf(this.#told);
+        seqOf(last) - entries.length === seqOf(this.#emitted);
       if (isNext) this.#emit({ entries, missed: 0 });
       // Once an author or a moderator hears of it, so has everybody here.
-      if (last !== "") await this.#untilTold(last);
+      if (last !== "") await this.#untilEmitted(last);
       for (const [index, job] of jobs.entries()) job.settle(results[index]);
     } catch (error) {
       // Redis is full: what needs no room is done all the same.
@@ -438,15 +412,17 @@ export class RedisLog implements MessageLog, Followed {
     this.#known = `${Math.max(ms, known.ms)}-${Math.max(seq, known.seq)}`;
   }
 
-  async #untilTold(id: string): Promise<void> {
-    if (compareIds(id, this.#told) <= 0 || !this.#parts.tail.isFollowing || this.#isClosed) return;
+  async #untilEmitted(id: string): Promise<void> {
+    if (compareIds(id, this.#emitted) <= 0 || !this.#parts.tail.isFollowing || this.#isClosed) {
+      return;
+    }
     await new Promise<void>((resolve) => this.#waiting.push({ id, resolve }));
   }
 
   #emit(batch: Batch): void {
     const last = batch.entries.at(-1)?.id;
     if (last !== undefined) {
-      this.#told = last;
+      this.#emitted = last;
       this.#know(last);
     }
     for (const listener of this.#listeners) {
@@ -458,10 +434,10 @@ export class RedisLog implements MessageLog, Followed {
       }
     }
     if (this.#waiting.length === 0) return;
-    const isTold = ({ id }: { readonly id: string }) => compareIds(id, this.#told) <= 0;
-    const told = this.#waiting.filter(isTold);
-    this.#waiting = this.#waiting.filter((each) => !isTold(each));
-    for (const { resolve } of told) resolve();
+    const isEmitted = ({ id }: { readonly id: string }) => compareIds(id, this.#emitted) <= 0;
+    const over = this.#waiting.filter(isEmitted);
+    this.#waiting = this.#waiting.filter((each) => !isEmitted(each));
+    for (const { resolve } of over) resolve();
   }
 
   /** Has Redis forget the texts of what is not there any more. */
@@ -498,116 +474,8 @@ export async function expire(link: RedisLink, name: string, minMs: number): Prom
   return first;
 }
 
-/** A post that waits to be appended. */
-class PostJob implements Job {
-  readonly maxEntries = 1;
-  #refusal: Error | undefined;
-
-  constructor(
-    readonly post: Post,
-    readonly refuse: Refuse | undefined,
-    readonly resolve: (appended: Appended) => void,
-    readonly fail: (error: unknown) => void,
-  ) {}
-
-  encode({ state, now }: Turn): readonly string[] {
-    const { key = "", nickname, message, by = "", address = "", moderator } = this.post;
-    this.#refusal = this.refuse?.(withoutEnded(state, now), now);
-    const kind = this.#refusal ? "refused" : "post";
-    return [kind, key, nickname, message, by, address, moderator ? "1" : ""];
-  }
-
-  toResult(result: unknown): Appended | Error {
-    if (typeof result !== "string") {
-      const entry = toEntry(result as RawEntry);
-      return isSameText(entry, this.post)
-        ? { entry, repeated: true }
-        : new KeyConflictError("The key belongs to another message");
-    }
-    if (result === "refused") return this.#refusal!;
-    if (result === "removed") {
-      return new RemovedError("The message with this key has been removed");
-    }
-    if (result === "full") return new RoomLimitError("As many rooms as may be have messages");
-    return { entry: { id: result, json: toJson(result, this.post) }, repeated: false };
-  }
-
-  settle(result: unknown): void {
-    if (result instanceof Error) this.fail(result);
-    else this.resolve(result as Appended);
-  }
-}
-
-/** A change of the state that waits to be made. */
-class UpdateJob implements Job {
-  readonly maxEntries = 0;
-  #result: { readonly state: RoomState } | { readonly error: unknown } | undefined;
-
-  constructor(
-    readonly change: (state: RoomState) => RoomState,
-    readonly resolve: (state: RoomState) => void,
-    readonly fail: (error: unknown) => void,
-  ) {}
-
-  encode(turn: Turn): readonly string[] {
-    try {
-      const state = this.change(withoutEnded(turn.state, turn.now));
-      this.#result = { state };
-      turn.state = state;
-    } catch (error) {
-      this.#result = { error };
-    }
-    return [];
-  }
-
-  settle(): void {
-    const result = this.#result!;
-    if ("error" in result) this.fail(result.error);
-    else this.resolve(result.state);
-  }
-}
-
-type Content = Pick<ChatMessage, "nickname" | "message" | "by" | "moderator">;
-
-/** The last moment, since many messages share it. */
-let lastMoment = { ms: NaN, moment: momentOf(new Date(0)) };
-
-function toJson(id: string, { nickname, message, by, moderator }: Content): string {
-  const ms = Number(id.slice(0, id.indexOf("-")));
-  if (ms !== lastMoment.ms) lastMoment = { ms, moment: momentOf(new Date(ms)) };
-  return messageJson({ id, nickname, message, ...lastMoment.moment, by, moderator });
-}
-
-function toEntries(raw: readonly RawEntry[]): LogEntry[] {
-  return raw.map(toEntry);
-}
-
-function toEntry([id, list]: RawEntry): LogEntry {
-  if (list[0] === "r") {
-    const removes = list[1];
-    return { id, json: JSON.stringify({ id, removes }), removes };
-  }
-  const fields: Record<string, string> = {};
-  for (let index = 0; index < list.length; index += 2) fields[list[index]] = list[index + 1];
-  const { n: nickname, m: message, b: by, o } = fields;
-  return { id, json: toJson(id, { nickname, message, by, ...(o && { moderator: true }) }) };
-}
-
 function isNew(result: unknown): result is Appended {
   return typeof result === "object" && result !== null && "repeated" in result && !result.repeated;
-}
-
-function isClear([field, value]: readonly string[]): boolean {
-  return field === "r" && value === "all";
-}
-
-function isSameText({ json }: LogEntry, post: Post): boolean {
-  const { nickname, message }: ChatMessage = JSON.parse(json);
-  return nickname === post.nickname && message === post.message;
-}
-
-function seqOf(id: string): number {
-  return Number(id.slice(id.indexOf("-") + 1));
 }
 
 function idOr(text: string, other: string): string {
