@@ -236,8 +236,8 @@ export class RedisLog implements MessageLog, Followed {
     const emitted = this.#emitted;
     const [, last, , , , found] = await this.#announce(connection, emitted);
     if (found === "here") return;
-    // What others have written may have earlier times. Readers read all that is there in the log.
-    if (emitted === this.#emitted) this.#emitted = last;
+    // What others have written may have earlier times: nothing would come after the id that is not known.
+    if (found === "unknown" && emitted === this.#emitted) this.#emitted = last;
     this.#know(last);
     this.#emit({ entries: [], missed: null });
   }
