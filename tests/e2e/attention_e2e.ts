@@ -183,6 +183,7 @@ Deno.test("the button says what there will be, and remembers what was asked for"
   await using ann = await arriveListening(chat.url, "denied");
   const { page } = ann;
   await page.getByRole("button", { name: "Notify", pressed: false }).click();
+  await called(ann, "asked");
   // Notifications are not allowed: it is a tone alone.
   await page.getByRole("button", { name: "Sound", pressed: true }).waitFor();
   await page.reload();
