@@ -38,6 +38,24 @@ function assertIncreasing(ids: readonly string[]): void {
   for (const [n, id] of ids.entries()) assert(n === 0 || compareIds(ids[n - 1], id) < 0);
 }
 
+/** A Redis with a replica, and the network by which instances reach the one or the other. */
+async function startReplicated() {
+  await using stack = new AsyncDisposableStack();
+  const primary = stack.use(await RedisServer.start({ settings: SYNC_AT_ONCE }));
+  const replica = stack.use(
+    await RedisServer.start({ settings: ["--replicaof", "127.0.0.1", `${primary.port}`] }),
+  );
+  const network = stack.use(new FlakyNetwork(primary.port));
+  const servers = stack.move();
+  return {
+    primary,
+    replica,
+    network,
+    url: network.url.replace("http", "redis"),
+    [Symbol.asyncDispose]: () => servers.disposeAsync(),
+  };
+}
+
 Deno.test(
   "without an AOF, live readers go on without a gap, and others learn exactly what is lost",
   {
@@ -125,12 +143,8 @@ Deno.test("what readers were not told before Redis was emptied is told as a gap"
 Deno.test("after a failover to a replica that was late, the hole is told exactly, and ids rise", {
   ignore,
 }, async () => {
-  await using primary = await RedisServer.start({ settings: SYNC_AT_ONCE });
-  await using replica = await RedisServer.start({
-    settings: ["--replicaof", "127.0.0.1", `${primary.port}`],
-  });
-  await using network = new FlakyNetwork(primary.port);
-  const url = network.url.replace("http", "redis");
+  await using pair = await startReplicated();
+  const { primary, replica, network, url } = pair;
   await using a = await openInstance(url);
   await using b = await openInstance(url);
   await using atA = await Follower.join(a);
@@ -159,15 +173,10 @@ Deno.test("after a failover to a replica that was late, the hole is told exactly
 Deno.test("a replica that can only be read refuses posts until it is promoted", {
   ignore,
 }, async () => {
-  await using primary = await RedisServer.start({ settings: SYNC_AT_ONCE });
-  await using replica = await RedisServer.start({
-    settings: ["--replicaof", "127.0.0.1", `${primary.port}`],
-  });
-  await using network = new FlakyNetwork(primary.port);
+  await using pair = await startReplicated();
+  const { replica, network, url } = pair;
   const back = Promise.withResolvers<void>();
-  await using room = await openInstance(network.url.replace("http", "redis"), {
-    onBack: () => back.resolve(),
-  });
+  await using room = await openInstance(url, { onBack: () => back.resolve() });
   await using live = await Follower.join(room);
   await say(room.log, "before");
   await until(async () => (await replica.run("XLEN", "{chat}:log:")) === "1");
