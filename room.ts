@@ -4,6 +4,7 @@
  */
 
 import { ChatHub } from "./chat_hub.ts";
+import { Listeners } from "./message_log/listeners.ts";
 import type {
   Batch,
   MessageLog,
@@ -44,7 +45,7 @@ export class Room implements AsyncDisposable {
   /** The log's pages as JSON. */
   readonly history: Replay;
   readonly #replay: Replay;
-  readonly #followers = new Set<(batch: Batch) => void>();
+  readonly #followers = new Listeners<Batch>();
   readonly #subscription: Disposable;
   #users = 0;
 
@@ -54,9 +55,7 @@ export class Room implements AsyncDisposable {
     this.history = new Replay(log, toJson, budget);
     this.#replay = new Replay(log, toFrames, budget);
     this.hub = new ChatHub({ log, heartbeatMs, turns });
-    this.#subscription = log.subscribe((batch) => {
-      for (const follow of this.#followers) follow(batch);
-    });
+    this.#subscription = log.subscribe((batch) => this.#followers.call(batch));
   }
 
   /** A stream of frames for one reader, for as long as it is not cancelled. */
@@ -66,8 +65,7 @@ export class Room implements AsyncDisposable {
 
   /** Calls back with each batch of the log while the room is open. */
   follow(onBatch: (batch: Batch) => void): Disposable {
-    this.#followers.add(onBatch);
-    return { [Symbol.dispose]: () => void this.#followers.delete(onBatch) };
+    return this.#followers.add(onBatch);
   }
 
   /** Keeps the room open for something, until that disposes of it. */

@@ -3,7 +3,7 @@
  * their ids. Everything readers get comes out of it, after it is durable.
  */
 
-import { compareIds, type Post } from "../chat_message.ts";
+import { type ChatMessage, compareIds, type Post } from "../chat_message.ts";
 
 /** A message as the log keeps it, or the removal of messages. */
 export interface LogEntry {
@@ -176,6 +176,12 @@ export interface RoomEntry {
   readonly readersElsewhere?: number;
 }
 
+/**
+ * No more sessions are remembered, so that signing in and out for days fills neither memory nor disk; of
+ * those that are too many, those go first that would have ended first.
+ */
+export const MAX_REVOKED = 50_000;
+
 /** The sessions that have ended before their time. */
 export interface RevokedSessions {
   has(id: string): boolean;
@@ -279,4 +285,16 @@ export function withoutRemoved(
   return entries.filter(({ id }) =>
     !removed.has(id) && (clear === undefined || compareIds(id, clear.id) >= 0)
   );
+}
+
+/** Whether a post says what an entry does. */
+export function isSameText({ json }: LogEntry, post: Post): boolean {
+  try {
+    const { nickname, message }: ChatMessage = JSON.parse(json);
+    return nickname === post.nickname && message === post.message;
+  } catch (error) {
+    // Somebody edited what is stored.
+    if (!(error instanceof SyntaxError)) throw error;
+    return false;
+  }
 }

@@ -4,10 +4,12 @@
  */
 
 import type { StatementSync } from "node:sqlite";
-import { type ChatMessage, messageJson, type Post } from "../chat_message.ts";
+import { messageJson, type Post } from "../chat_message.ts";
+import { Listeners } from "./listeners.ts";
 import {
   type Appended,
   type Batch,
+  isSameText,
   KeyConflictError,
   type LogEntry,
   type LogPage,
@@ -21,6 +23,7 @@ import {
   type RoomState,
   UnfinishedRemovalError,
 } from "./message_log.ts";
+import { stateJson, withoutEnded } from "./room_state.ts";
 import type { SqliteCleared } from "./sqlite_cleared.ts";
 import type { Participant, SqliteDatabase } from "./sqlite_database.ts";
 import { isSqliteError, toLogError } from "./sqlite_errors.ts";
@@ -36,7 +39,6 @@ import {
 import { type SqliteRemoval, STEP_SIZE } from "./sqlite_removal.ts";
 import type { SqliteRooms } from "./sqlite_rooms.ts";
 import { countMessages, type Span, type SqliteRetention } from "./sqlite_span.ts";
-import { stateJson, withoutEnded } from "./room_state.ts";
 import { Jobs, newTurn, Refused, type Turn } from "./sqlite_turn.ts";
 
 /** The statements to write messages with; the first parameter is the room's id. */
@@ -68,7 +70,7 @@ export class SqliteLog implements MessageLog, Participant {
   readonly room: string;
   readonly #parts: LogParts;
   readonly #onClose: () => void;
-  readonly #listeners = new Set<(batch: Batch) => void>();
+  readonly #listeners = new Listeners<Batch>();
   readonly #jobs = new Jobs();
   #span: Span;
   /** The next id's milliseconds are no less: those of this run are known by when it began. */
@@ -162,8 +164,7 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   subscribe(onBatch: (batch: Batch) => void): Disposable {
-    this.#listeners.add(onBatch);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(onBatch) };
+    return this.#listeners.add(onBatch);
   }
 
   // deno-lint-ignore require-await
@@ -328,15 +329,7 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   #emit(entries: readonly LogEntry[]): void {
-    const batch = { entries, missed: 0 };
-    for (const listener of this.#listeners) {
-      try {
-        listener(batch);
-      } catch (error) {
-        // A subscriber's own fault; the others and later posts must not pay for it.
-        reportError(error);
-      }
-    }
+    this.#listeners.call({ entries, missed: 0 });
   }
 
   /** The room's message with a key. One that is no longer kept gives its key up, unless it was removed. */
@@ -347,17 +340,6 @@ export class SqliteLog implements MessageLog, Participant {
     // Its row is deleted after it was removed.
     if (row && row.seq < cleared || this.#parts.cleared.hasKey(id, key)) return REMOVED;
     if (row) statements.dropKey.run(id, row.seq);
-  }
-}
-
-function isSameText({ json }: LogEntry, post: Post): boolean {
-  try {
-    const { nickname, message }: ChatMessage = JSON.parse(json);
-    return nickname === post.nickname && message === post.message;
-  } catch (error) {
-    // Somebody edited the file.
-    if (!(error instanceof SyntaxError)) throw error;
-    return false;
   }
 }
 

@@ -1,15 +1,10 @@
 /** The sessions that have ended before their time, in a SQLite database. */
 
 import type { StatementSync } from "node:sqlite";
-import { LogUnavailableError, type RevokedSessions } from "./message_log.ts";
+import { Listeners } from "./listeners.ts";
+import { LogUnavailableError, MAX_REVOKED, type RevokedSessions } from "./message_log.ts";
 import type { SqliteDatabase } from "./sqlite_database.ts";
 import { toLogError } from "./sqlite_errors.ts";
-
-/**
- * No more are remembered, so that signing in and out for days fills neither memory nor disk; of those that
- * are too many, those go first that would have ended first.
- */
-const MAX_SESSIONS = 50_000;
 
 const STATEMENTS = {
   all: "SELECT id, until FROM revoked WHERE until > ?",
@@ -28,7 +23,7 @@ export class SqliteRevokedSessions implements RevokedSessions {
   readonly #now: () => number;
   /** Until when, in seconds since 1970, by id. */
   readonly #until: Map<string, number>;
-  readonly #listeners = new Set<(id: string) => void>();
+  readonly #listeners = new Listeners<string>();
 
   constructor(database: SqliteDatabase, now: () => number) {
     this.#database = database;
@@ -48,7 +43,7 @@ export class SqliteRevokedSessions implements RevokedSessions {
     try {
       this.#statements.add.run(id, Math.ceil(untilS));
       this.#until.set(id, untilS);
-      const isFull = this.#until.size > MAX_SESSIONS;
+      const isFull = this.#until.size > MAX_REVOKED;
       const endedS = isFull ? Number.MAX_SAFE_INTEGER : Math.floor(this.#now() / 1000);
       for (const first of this.#statements.dropFirst.all(endedS)) {
         this.#until.delete(first.id as string);
@@ -56,11 +51,10 @@ export class SqliteRevokedSessions implements RevokedSessions {
     } catch (error) {
       throw toLogError(error);
     }
-    for (const listener of this.#listeners) listener(id);
+    this.#listeners.call(id);
   }
 
   subscribe(onRevoked: (id: string) => void): Disposable {
-    this.#listeners.add(onRevoked);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(onRevoked) };
+    return this.#listeners.add(onRevoked);
   }
 }

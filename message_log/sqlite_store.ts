@@ -19,11 +19,8 @@ import { REMOVAL_STATEMENTS, SqliteRemoval } from "./sqlite_removal.ts";
 import { SqliteRevokedSessions } from "./sqlite_revoked.ts";
 import { type RoomRow, SqliteRooms } from "./sqlite_rooms.ts";
 import { SPAN_STATEMENTS, SqliteRetention } from "./sqlite_span.ts";
+import { EXPIRY_INTERVAL_MS, keptSince } from "./retention.ts";
 import { stateJson } from "./room_state.ts";
-
-/** Rooms are searched for messages that have become too old this often. */
-const EXPIRY_INTERVAL_MS = 60_000;
-const DAY_MS = 24 * 60 * 60_000;
 
 /** Options for {@linkcode SqliteStore.open}. */
 export interface SqliteStoreOptions extends Retention {
@@ -129,8 +126,7 @@ export class SqliteStore implements MessageStore {
 
   /** What was written before it has become too old. */
   get #minMs(): number {
-    const { keepDays } = this.#options;
-    return keepDays ? this.#now() - keepDays * DAY_MS : -Infinity;
+    return keptSince(this.#options.keepDays ?? 0, this.#now());
   }
 
   /** Where the disk fails for one room, the others have their turn all the same. */

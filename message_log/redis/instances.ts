@@ -1,6 +1,7 @@
 /** The instances of a chat: each says once a second that it is there, and who reads there. */
 
 import { clearInterval, setInterval } from "node:timers";
+import { Listeners } from "../listeners.ts";
 import type { ReadersElsewhere } from "../message_log.ts";
 import { ignoreUnavailable } from "./connection.ts";
 import { KEYS } from "./keys.ts";
@@ -127,7 +128,7 @@ export class RedisInstances {
 /** {@linkcode ReadersElsewhere} of a room. */
 class RoomReaders implements ReadersElsewhere {
   here = 0;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
 
   constructor(public count: number) {}
 
@@ -136,13 +137,12 @@ class RoomReaders implements ReadersElsewhere {
   }
 
   subscribe(onChange: () => void): Disposable {
-    this.#listeners.add(onChange);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(onChange) };
+    return this.#listeners.add(onChange);
   }
 
   set(count: number): void {
     if (count === this.count) return;
     this.count = count;
-    for (const listener of this.#listeners) listener();
+    this.#listeners.call();
   }
 }

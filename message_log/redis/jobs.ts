@@ -1,10 +1,10 @@
 /** What waits for a log's next script: see write.lua. */
 
-import type { ChatMessage, Post } from "../../chat_message.ts";
+import type { Post } from "../../chat_message.ts";
 import {
   type Appended,
+  isSameText,
   KeyConflictError,
-  type LogEntry,
   type Refuse,
   RemovedError,
   RoomLimitError,
@@ -99,9 +99,4 @@ export class UpdateJob implements Job {
     if ("error" in result) this.fail(result.error);
     else this.resolve(result.state);
   }
-}
-
-function isSameText({ json }: LogEntry, post: Post): boolean {
-  const { nickname, message }: ChatMessage = JSON.parse(json);
-  return nickname === post.nickname && message === post.message;
 }

@@ -5,6 +5,7 @@
 
 import { clearTimeout, setTimeout } from "node:timers";
 import { compareIds, parseId, type Post } from "../../chat_message.ts";
+import { Listeners } from "../listeners.ts";
 import {
   type Appended,
   type Batch,
@@ -65,7 +66,7 @@ export class RedisLog implements MessageLog, Followed {
   readonly #parts: LogParts;
   readonly #keys: RoomKeys;
   readonly #onClose: () => void;
-  readonly #listeners = new Set<(batch: Batch) => void>();
+  readonly #listeners = new Listeners<Batch>();
   readonly #following: Disposable;
   readonly #writing = new Set<Promise<void>>();
   /** Who waits until an entry has been emitted. */
@@ -112,12 +113,7 @@ export class RedisLog implements MessageLog, Followed {
     parts: LogParts,
     options: { readonly elsewhere: ReadersElsewhere; onClose(): void },
   ): Promise<RedisLog> {
-    const { log, removed, room: key } = roomKeys(room);
-    const announced = await parts.link.run(SCRIPTS.announce, [log, removed, key], [
-      `${born}`,
-      "",
-      "",
-    ]) as Announced;
+    const announced = await announce(parts.link, roomKeys(room), [`${born}`, "", ""]);
     const opened = new RedisLog(room, parts, announced, options);
     // An instance may have ended before it was done.
     if (announced[4] === 1) opened.#eraseLater();
@@ -198,8 +194,7 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   subscribe(onBatch: (batch: Batch) => void): Disposable {
-    this.#listeners.add(onBatch);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(onBatch) };
+    return this.#listeners.add(onBatch);
   }
 
   /** Gives up the messages of before a time, unless another instance has done so. */
@@ -275,12 +270,7 @@ export class RedisLog implements MessageLog, Followed {
   }
 
   async #announce(connection: Pick<RedisConnection, "run">, emitted: string): Promise<Announced> {
-    const { log, removed, room } = this.#keys;
-    const announced = await connection.run(SCRIPTS.announce, [log, removed, room], [
-      this.#born,
-      this.#known,
-      emitted,
-    ]) as Announced;
+    const announced = await announce(connection, this.#keys, [this.#born, this.#known, emitted]);
     this.#learn(announced[2], announced[3]);
     // It was interrupted.
     if (announced[4] === 1) this.#eraseLater();
@@ -425,14 +415,7 @@ export class RedisLog implements MessageLog, Followed {
       this.#emitted = last;
       this.#know(last);
     }
-    for (const listener of this.#listeners) {
-      try {
-        listener(batch);
-      } catch (error) {
-        // A subscriber's own fault; the others and later posts must not pay for it.
-        reportError(error);
-      }
-    }
+    this.#listeners.call(batch);
     if (this.#waiting.length === 0) return;
     const isEmitted = ({ id }: { readonly id: string }) => compareIds(id, this.#emitted) <= 0;
     const over = this.#waiting.filter(isEmitted);
@@ -458,6 +441,15 @@ export class RedisLog implements MessageLog, Followed {
   #checkOpen(): void {
     if (this.#isClosed) throw new StoreAwayError("The message log is closed");
   }
+}
+
+/** Runs announce.lua. */
+async function announce(
+  connection: Pick<RedisConnection, "run">,
+  { log, removed, room }: RoomKeys,
+  args: readonly [born: string, known: string, emitted: string],
+): Promise<Announced> {
+  return await connection.run(SCRIPTS.announce, [log, removed, room], args) as Announced;
 }
 
 /** Gives up a room's messages of before a time; returns the id of the oldest entry left, "" if none is. */

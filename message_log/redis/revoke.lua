@@ -2,13 +2,11 @@
 -- ended first.
 --
 -- KEYS   revoked, changes
--- ARGV   the session's id; when it would have ended; the time, both in seconds
-
-local MAX_SESSIONS = 50000
+-- ARGV   the session's id; when it would have ended; the time, both in seconds; how many are remembered
 
 local revoked, changes = KEYS[1], KEYS[2]
 redis.call('ZREMRANGEBYSCORE', revoked, '-inf', ARGV[3])
 redis.call('ZADD', revoked, ARGV[2], ARGV[1])
-local excess = redis.call('ZCARD', revoked) - MAX_SESSIONS
+local excess = redis.call('ZCARD', revoked) - ARGV[4]
 if excess > 0 then redis.call('ZPOPMIN', revoked, excess) end
 redis.call('XADD', changes, 'MAXLEN', '~', 1000, '*', 'session', ARGV[1], 'until', ARGV[2])

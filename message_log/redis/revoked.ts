@@ -1,19 +1,17 @@
 /** The sessions that have ended before their time, at whichever instance: all that count are in memory. */
 
-import type { RevokedSessions } from "../message_log.ts";
+import { Listeners } from "../listeners.ts";
+import { MAX_REVOKED, type RevokedSessions } from "../message_log.ts";
 import type { RedisConnection } from "./connection.ts";
 import { KEYS } from "./keys.ts";
 import type { RedisLink } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
 
-/** No more are remembered, as in revoke.lua. */
-const MAX_SESSIONS = 50_000;
-
 /** {@linkcode RevokedSessions} in Redis. */
 export class RedisRevokedSessions implements RevokedSessions {
   readonly #link: Pick<RedisLink, "run">;
   readonly #now: () => number;
-  readonly #listeners = new Set<(id: string) => void>();
+  readonly #listeners = new Listeners<string>();
   /** Until when, in seconds since 1970, by id. */
   #until = new Map<string, number>();
 
@@ -32,21 +30,21 @@ export class RedisRevokedSessions implements RevokedSessions {
       id,
       `${end}`,
       `${Math.floor(this.#nowS)}`,
+      `${MAX_REVOKED}`,
     ]);
     this.learn(id, end);
   }
 
   subscribe(onRevoked: (id: string) => void): Disposable {
-    this.#listeners.add(onRevoked);
-    return { [Symbol.dispose]: () => void this.#listeners.delete(onRevoked) };
+    return this.#listeners.add(onRevoked);
   }
 
   /** Takes note of one that has ended, here or elsewhere. */
   learn(id: string, untilS: number): void {
     if (this.#until.has(id)) return;
     this.#until.set(id, untilS);
-    if (this.#until.size > MAX_SESSIONS) this.#forgetFirst();
-    for (const listener of this.#listeners) listener(id);
+    if (this.#until.size > MAX_REVOKED) this.#forgetFirst();
+    this.#listeners.call(id);
   }
 
   /** Takes note of all that Redis has. */
@@ -65,7 +63,7 @@ export class RedisRevokedSessions implements RevokedSessions {
   /** Forgets those that would have ended first. */
   #forgetFirst(): void {
     const byEnd = [...this.#until].sort(([, a], [, b]) => a - b);
-    this.#until = new Map(byEnd.slice(-MAX_SESSIONS * 9 / 10));
+    this.#until = new Map(byEnd.slice(-MAX_REVOKED * 9 / 10));
   }
 
   get #nowS(): number {

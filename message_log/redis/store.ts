@@ -12,6 +12,7 @@ import {
 } from "../message_log.ts";
 import type { StoreOptions } from "../open.ts";
 import { bornOf } from "../born.ts";
+import { EXPIRY_INTERVAL_MS, keptSince } from "../retention.ts";
 import { isUsual, parseState, withoutEnded } from "../room_state.ts";
 import { ignoreUnavailable, isHopeless, type RedisConnection, RedisError } from "./connection.ts";
 import { RedisInstances } from "./instances.ts";
@@ -27,9 +28,8 @@ import { otherSettings, readWarnings, startProblem } from "./warnings.ts";
 const VERSION = 1;
 /** How long a start waits for Redis: both may start at once. */
 const START_MS = 10_000;
-/** Rooms are searched for messages that have become too old this often. */
-const EXPIRY_INTERVAL_MS = 60_000;
-const DAY_MS = 24 * 60 * 60_000;
+/** The stream that wakes an instance is kept for this long after it was needed. */
+const WAKE_MS = 24 * 60 * 60_000;
 /** Redis is asked no more often than this to write its files anew. */
 const REWRITE_MS = 60_000;
 /** It answers at once; closing waits for that. */
@@ -143,8 +143,7 @@ export class RedisStore implements MessageStore {
       else this.#open.set(room, log);
       // A change until then was none of an open room.
       await log.learnState();
-      const minMs = this.#minMs;
-      if (minMs !== undefined) await log.expire(minMs);
+      if (this.#options.keepDays) await log.expire(this.#minMs);
       return log;
     } catch (error) {
       await log?.[Symbol.asyncDispose]();
@@ -251,7 +250,7 @@ export class RedisStore implements MessageStore {
 
   /** Ends the wait for entries, so that the next is for those of other rooms too. */
   #wake(key: string): void {
-    const sent = [["XADD", key, "MAXLEN", "1", "*", "open", "1"], ["PEXPIRE", key, `${DAY_MS}`]];
+    const sent = [["XADD", key, "MAXLEN", "1", "*", "open", "1"], ["PEXPIRE", key, `${WAKE_MS}`]];
     // Without a connection nobody waits long.
     for (const args of sent) this.#link.send(args).catch(ignoreUnavailable);
   }
@@ -282,7 +281,7 @@ export class RedisStore implements MessageStore {
 
   /** Has every room give up what has become too old. */
   async #expire(): Promise<void> {
-    const minMs = this.#minMs!;
+    const minMs = this.#minMs;
     try {
       for (const [, log] of this.#open) await log.expire(minMs);
       for (const name of await this.#listRooms()) {
@@ -299,10 +298,9 @@ export class RedisStore implements MessageStore {
   }
 
   /** What was written before it has become too old. */
-  get #minMs(): number | undefined {
-    const { keepDays } = this.#options;
-    const { now = () => this.#link.now } = this.#options;
-    return keepDays ? now() - keepDays * DAY_MS : undefined;
+  get #minMs(): number {
+    const { keepDays = 0, now = () => this.#link.now } = this.#options;
+    return keptSince(keepDays, now());
   }
 
   /** Has Redis write its files anew, where it lets us: the old ones have what has been removed. */
