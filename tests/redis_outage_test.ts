@@ -3,8 +3,11 @@
 import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseId } from "../chat_message.ts";
-import { type MessageLog, StoreAwayError } from "../message_log/message_log.ts";
-import { LogUnavailableError } from "../message_log/message_log.ts";
+import {
+  LogUnavailableError,
+  type MessageLog,
+  StoreAwayError,
+} from "../message_log/message_log.ts";
 import { ChatProcess } from "./chat_process.ts";
 import { post, sendPost } from "./chat_client.ts";
 import { FlakyNetwork } from "./e2e/flaky_network.ts";
@@ -306,4 +309,15 @@ Deno.test("while Redis loads what it has on disk posts are refused, and nothing 
   await insist(room.log, "after");
   await until(() => live.got.length === 2);
   assertEquals(live.got, ["before", "after"]);
+});
+
+Deno.test("a chat whose Redis hangs ends in under a second", { ignore }, async () => {
+  await using redis = await RedisServer.start();
+  await using chat = await ChatProcess.start(["--message-log", redis.url]);
+  await post(chat.numericUrl, "hi");
+  redis.stop();
+  const { code, tookMs } = await chat.stop("SIGTERM");
+  redis.goOn();
+  assertEquals(code, 0);
+  assert(tookMs < 1000, `took ${tookMs} ms`);
 });
