@@ -16,6 +16,8 @@ const LONG_PAUSE_MS = 300;
 const QUIET_MS = 60_000;
 /** A socket that closes waits no longer for a moment without a post. */
 const MAX_POSTS_MS = 1000;
+/** Over HTTP/2, Deno's shutdown breaks off what it is still sending: the ends of streams go first. */
+const LAST_FRAMES_MS = 100;
 const OUT_OF_FILES = "the system allows this process no more open files; " +
   "raise the limit with ulimit -n, or with LimitNOFILE= under systemd";
 
@@ -82,6 +84,7 @@ export class Server {
   async shutdown(): Promise<void> {
     this.#isShutDown = true;
     this.#endPause();
+    if (this.#certificate) await new Promise((resolve) => setTimeout(resolve, LAST_FRAMES_MS));
     this.#closeSocket();
     await Promise.allSettled(this.#closing);
   }
