@@ -16,7 +16,9 @@ export class Viewport {
   #log = find("[role=log]", HTMLElement);
   #transcript;
   #isAtEnd = true;
+  /** As of the last time that it was settled. */
   #height = 0;
+  #scrollTop = 0;
   /**
    * What stays put, `top` below the top of the view; what of it is above that grows with it.
    * @type {{ element: Element, top: number, height?: number }=}
@@ -53,7 +55,11 @@ export class Viewport {
   }
 
   keep(/** @type {() => void} */ change) {
-    if (!this.#isAtEnd) this.#setAnchor();
+    const { scrollTop, scrollHeight } = this.#log;
+    // The event of it is still to come.
+    const hasScrolled = scrollTop !== this.#scrollTop && scrollHeight === this.#height;
+    if (hasScrolled) this.#look();
+    else if (!this.#isAtEnd) this.#setAnchor();
     change();
     this.#settle();
   }
@@ -100,6 +106,7 @@ export class Viewport {
       this.#log.scrollTop += this.#topOf(element) - top * growth;
     }
     this.#height = this.#log.scrollHeight;
+    this.#scrollTop = this.#log.scrollTop;
   }
 
   #topOf(/** @type {Element} */ element) {

@@ -171,6 +171,27 @@ Deno.test("the view goes along at the end, and stays where it is when scrolled u
   assert(await button.isHidden());
 });
 
+Deno.test("a message that is drawn while the reader scrolls up does not take the view back", async () => {
+  await using chat = await ChatProcess.start();
+  await fill(chat.url, 40);
+  await using ann = await Visitor.arrive(browser(), chat.url, SMALL);
+  await ann.see("message 40");
+  await ann.connection("Live");
+  // The scroll event comes with the next frame: after what is drawn by a timer now.
+  await ann.page.evaluate(() => {
+    const log = document.querySelector("[role=log]")!;
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = ((callback: () => void, ms?: number) =>
+      setTimeout(() => {
+        if (log.scrollTop + log.clientHeight > log.scrollHeight - 10) log.scrollTop -= 1500;
+        callback();
+      }, ms)) as typeof setTimeout;
+  });
+  await post(chat.url, "unseen");
+  await ann.page.getByText("unseen").waitFor();
+  assert(await fromEnd(ann) > 1000);
+});
+
 Deno.test("scrolling up brings older messages, and the view does not move", async () => {
   await using chat = await ChatProcess.start();
   await fill(chat.url, 120);
