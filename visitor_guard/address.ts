@@ -96,7 +96,7 @@ function parseAddress(text: string): Address | undefined {
   }
   const [withoutZone] = text.split("%", 1);
   // One form of the many that there are: hexadecimal, without zeros in front.
-  const host = withoutZone.includes(":")
+  const host = /^[\da-f:.]*:[\da-f:.]*$/i.test(withoutZone)
     ? URL.parse(`http://[${withoutZone}]`)?.hostname
     : undefined;
   if (!host) return undefined;
