@@ -179,6 +179,13 @@ const SETTINGS = {
     about: "the page's heading and title",
     parse: (text) => text !== "" && [...text].length <= 80 ? text : undefined,
   },
+  logFormat: {
+    placeholder: "FORMAT",
+    default: "text" as const,
+    takes: "text or json",
+    about: "what is printed: text for people, json for programs",
+    parse: (text) => text === "text" || text === "json" ? text : undefined,
+  },
   verbose: {
     default: false,
     takes: "true or false",
@@ -230,6 +237,19 @@ export const HELP: string = helpText();
 export function readInfo(args: readonly string[]): string | undefined {
   const flags = tokens(args).map((token) => token.kind === "option" && token.rawName);
   return flags.includes("--help") ? HELP : flags.includes("--version") ? VERSION : undefined;
+}
+
+/** The format of what is printed, as far as that can be known where other settings can't be used. */
+export function readLogFormat(
+  args: readonly string[],
+  env: (name: string) => string | undefined,
+): "text" | "json" {
+  const { parse, default: otherwise } = SETTINGS.logFormat;
+  const flag = tokens(args).findLast((token) =>
+    token.kind === "option" && token.rawName === flagName("logFormat")
+  );
+  const text = flag?.kind === "option" ? flag.value : env(envName("logFormat"));
+  return parse(text?.trim() ?? "") ?? otherwise;
 }
 
 /**
@@ -297,6 +317,21 @@ export function withModerator(config: Config, isAtTerminal: boolean): Config {
   const { moderatorPassword, messageLog } = config;
   if (moderatorPassword || !isAtTerminal || messageLog.startsWith("redis")) return config;
   return { ...config, moderatorPassword: newPassword() };
+}
+
+/**
+ * Refuses to make passwords where what is printed is kept for others to read.
+ *
+ * @throws {ConfigError} If one was made.
+ */
+export function refuseNewPasswords(config: Config): void {
+  for (const name of ["password", "moderatorPassword"] as const) {
+    if (!config[name]?.isNew) continue;
+    throw new ConfigError(
+      `${flagName(name)} without a value makes one and prints it, and a log must not have it; ` +
+        `give one of ${MIN_PASSWORD_LENGTH} to 200 characters in ${envName(name)}`,
+    );
+  }
 }
 
 /** The names among these that look like variables of the chat but are not: a misspelt one, say. */

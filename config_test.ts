@@ -6,6 +6,8 @@ import {
   HELP,
   parseConfig,
   readInfo,
+  readLogFormat,
+  refuseNewPasswords,
   sharedSettings,
   unknownVariables,
   VERSION,
@@ -37,6 +39,7 @@ Deno.test("parseConfig() has a default for every setting", () => {
     tlsKey: undefined,
     allowOrigin: [],
     title: "Simple Chat",
+    logFormat: "text",
     verbose: false,
   });
 });
@@ -250,6 +253,42 @@ Deno.test("sharedSettings() are those that all servers must have alike, by their
   };
   assertEquals(sharedSettings(read(flags)), shared);
   assertEquals(sharedSettings(read([...flags, "--rooms=biology,physics"])), shared);
+});
+
+Deno.test("readLogFormat() reads the format, whatever else is wrong", () => {
+  const formatOf = (args: string[], variable?: string) =>
+    readLogFormat(args, (name) => name === "CHAT_LOG_FORMAT" ? variable : undefined);
+  assertEquals(formatOf([]), "text");
+  assertEquals(formatOf(["--prot", "1", "--log-format", "json", "--port=x", "what"]), "json");
+  assertEquals(formatOf([], " json "), "json");
+  assertEquals(formatOf(["--log-format=text"], "json"), "text");
+  assertEquals(formatOf(["--log-format=json", "--log-format=text"]), "text");
+  for (const text of ["xml", "JSON", ""]) {
+    assertEquals(formatOf([`--log-format=${text}`], "json"), "text");
+  }
+  assertEquals(formatOf([], "xml"), "text");
+  assertThrows(
+    () => read(["--log-format=xml"]),
+    ConfigError,
+    '--log-format must be text or json, received "xml"',
+  );
+});
+
+Deno.test("refuseNewPasswords() lets only passwords pass that were given", () => {
+  for (
+    const [flag, variable] of [["--password", "CHAT_PASSWORD"], [
+      "--moderator-password",
+      "CHAT_MODERATOR_PASSWORD",
+    ]]
+  ) {
+    const error = assertThrows(() => refuseNewPasswords(read([flag])), ConfigError);
+    assertMatch(
+      error.message,
+      new RegExp(`^${flag} without a value .*; give one of 8 to 200 characters in ${variable}$`),
+    );
+    refuseNewPasswords(read([`${flag}=battery staple`]));
+  }
+  refuseNewPasswords(read([]));
 });
 
 Deno.test("withModerator() makes a password at a terminal, but none for one of many instances", () => {

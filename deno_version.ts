@@ -8,9 +8,13 @@ const NEEDED = "2.9";
 const [major, minor] = Deno.version.deno.split(".").map(Number);
 const [neededMajor, neededMinor] = NEEDED.split(".").map(Number);
 if (major < neededMajor || (major === neededMajor && minor < neededMinor)) {
-  console.error(
-    `Cannot start: this is Deno ${Deno.version.deno}, and the chat needs ${NEEDED} or newer; ` +
+  const { Terminal } = await import("./terminal.ts");
+  const terminal = Terminal.open();
+  terminal.report({
+    event: "start_failed",
+    reason: `this is Deno ${Deno.version.deno}, and the chat needs ${NEEDED} or newer; ` +
       "run deno upgrade, or start it with npx -y deno@2.9.6 task start",
-  );
+  });
+  await terminal.close();
   Deno.exit(1);
 }

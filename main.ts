@@ -7,15 +7,17 @@
  * name. docs/protocol.md has the contract.
  */
 
-import { CertificateError, isExpired, readCertificate } from "./certificate.ts";
+import { type Certificate, CertificateError, isExpired, readCertificate } from "./certificate.ts";
 import {
   type Config,
   parseConfig,
   readInfo,
+  refuseNewPasswords,
   sharedSettings,
   unknownVariables,
   withModerator,
 } from "./config.ts";
+import { addressesOf, handout, listening } from "./greeting.ts";
 import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { BrokenOffError } from "./reader/reader.ts";
@@ -29,20 +31,8 @@ import { dispatch, type Route } from "./routes/router.ts";
 import { requireModerator, SignIn } from "./routes/session.ts";
 import { toVisit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
-import {
-  acceptError,
-  certificateExpired,
-  certificateRenewed,
-  certificateUnusable,
-  greeting,
-  ignoredVariables,
-  requestLine,
-  startError,
-  storeAway,
-  storeBack,
-  storeWarning,
-  Terminal,
-} from "./terminal.ts";
+import { answered, startFailed, variablesIgnored } from "./server_events.ts";
+import { Terminal } from "./terminal.ts";
 import { Guard } from "./visitor_guard/guard.ts";
 import { setCorsHeaders } from "./visitor_guard/origin.ts";
 import { Sessions } from "./visitor_guard/session.ts";
@@ -139,7 +129,7 @@ export async function createHandler(
     setSecurityHeaders(response.headers, request);
     setCorsHeaders(response.headers, request, allowOrigin);
     if (config.verbose) {
-      terminal.print(requestLine(request, response, performance.now() - start, address));
+      terminal.report(answered(request, response, performance.now() - start, address));
     }
     return response;
   };
@@ -151,7 +141,7 @@ function toResponse(error: unknown, terminal: Terminal, request?: Request): Resp
   const refusal = toHttpError(error);
   // The store has reported it already.
   if (error instanceof StoreAwayError) return refusal.toResponse(request);
-  if (refusal.status >= 500 && error !== refusal) terminal.fail("Cannot answer a request", error);
+  if (refusal.status >= 500 && error !== refusal) terminal.fail("request_failed", error);
   return refusal.toResponse(request);
 }
 
@@ -168,9 +158,11 @@ async function run(
   { openStore = openMessageStore, idleMs }: ProgramOptions,
 ): Promise<void> {
   const settings = parseConfig(Deno.args, (name) => Deno.env.get(name));
-  const config = withModerator(settings, Deno.stdout.isTerminal());
+  const { isForPeople } = terminal;
+  if (!isForPeople) refuseNewPasswords(settings);
+  const config = withModerator(settings, isForPeople && Deno.stdout.isTerminal());
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
-  if (ignored.length > 0) terminal.warn(ignoredVariables(ignored));
+  if (ignored.length > 0) terminal.report(variablesIgnored(ignored));
   const certificate = await readCertificate(config);
   // Rooms that are named are as many as were wanted.
   const maxRooms = config.rooms === "any" ? config.maxRooms : Infinity;
@@ -178,9 +170,9 @@ async function run(
     ...config,
     maxRooms,
     settings: sharedSettings(config),
-    onAway: (reason) => terminal.warn(storeAway(reason)),
-    onBack: (afterMs) => terminal.warn(storeBack(afterMs)),
-    onWarning: (text) => terminal.warn(storeWarning(text)),
+    onAway: (reason) => terminal.report({ event: "store_away", reason }),
+    onBack: (afterMs) => terminal.report({ event: "store_back", ms: Math.round(afterMs) }),
+    onWarning: (reason) => terminal.report({ event: "store_endangered", reason }),
   });
   await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
   const names = certificate?.names ?? [];
@@ -188,7 +180,8 @@ async function run(
   using guard = new Guard({
     config: { ...config, allowHost: [...config.allowHost, ...names] },
     machineName: machineName(),
-    warn: (line) => terminal.refused(line),
+    onRefused: (refused) => terminal.report({ event: "requests_refused", ...refused }),
+    onProxy: (address) => terminal.report({ event: "proxy_untrusted", address }),
   });
   const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
   const server = new Server(handler, {
@@ -197,12 +190,14 @@ async function run(
     certificate,
     // Only a response body that fails midway gets here; the handler has dealt with everything else.
     onError: (error) => toResponse(error, terminal),
-    onAcceptError: (reason) => terminal.warn(acceptError(reason)),
+    onAcceptError: (reason) => terminal.report({ event: "accept_failed", reason }),
   });
   const stopped = stopSignal(certificate && renewal(server, config, terminal));
   reportFaults(terminal);
-  terminal.print(await greeting(config, server.port, hosts));
-  if (certificate && isExpired(certificate)) terminal.warn(certificateExpired(certificate));
+  const addresses = addressesOf(config, server.port, hosts);
+  terminal.report(listening(config, addresses));
+  if (isForPeople) terminal.print(await handout(config, addresses));
+  if (certificate && isExpired(certificate)) reportExpired(certificate, terminal);
   for (const name of STARTING_PERMISSIONS) {
     // All files or none: Deno can't revoke it but for two.
     if (name === "read" && certificate) continue;
@@ -236,19 +231,23 @@ async function renewCertificate(server: Server, config: Config, terminal: Termin
     const certificate = await readCertificate(config);
     if (!certificate) return;
     await server.renew(certificate);
-    if (isExpired(certificate)) terminal.warn(certificateExpired(certificate));
-    else terminal.print(certificateRenewed(certificate));
+    if (isExpired(certificate)) return reportExpired(certificate, terminal);
+    terminal.report({ event: "certificate_renewed", expires: certificate.expires.toISOString() });
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error;
-    terminal.warn(certificateUnusable(error));
+    terminal.report({ event: "certificate_unusable", reason: error.message });
   }
+}
+
+function reportExpired({ expires }: Certificate, terminal: Terminal): void {
+  terminal.report({ event: "certificate_expired", expires: expires.toISOString() });
 }
 
 /** Reports errors that nobody catches: they end what they happened in, not everybody's streams. */
 function reportFaults(terminal: Terminal): void {
   const report = (event: Event, error: unknown) => {
     event.preventDefault();
-    terminal.fail("Unexpected error", error);
+    terminal.fail("unexpected_error", error);
   };
   addEventListener("error", (event) => report(event, event.error));
   addEventListener("unhandledrejection", (event) => report(event, event.reason));
@@ -261,14 +260,17 @@ async function within(ms: number, promise: Promise<void>): Promise<void> {
 
 /** The program: it ends the process. */
 export async function main(options: ProgramOptions = {}): Promise<never> {
-  const terminal = new Terminal();
+  const terminal = Terminal.open();
   let code = 0;
   try {
     const info = readInfo(Deno.args);
     if (info !== undefined) terminal.print(info);
-    else await run(terminal, options);
+    else {
+      await run(terminal, options);
+      terminal.report({ event: "stopped", uptime: Math.floor(performance.now() / 1000) });
+    }
   } catch (error) {
-    terminal.warn(startError(error));
+    terminal.report(startFailed(error));
     code = 1;
   }
   await within(LAST_LINES_MS, terminal.close());

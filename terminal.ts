@@ -1,24 +1,14 @@
 /**
- * What the person at the terminal reads. {@linkcode Terminal} is the one way to
- * it: printing never throws and never waits, whatever standard output and
- * standard error are connected to. The functions make the texts.
+ * Where the program writes, all of it: to people, to systemd's journal or to programs, each event in the
+ * one style that its stream has. {@linkcode Terminal} is the one way there: printing never throws and
+ * never waits, whatever standard output and standard error are connected to.
  */
 
-import {
-  bgBlack,
-  bold,
-  brightWhite,
-  cyan,
-  dim,
-  green,
-  red,
-  setColorEnabled,
-  yellow,
-} from "@std/fmt/colors";
-import type { Certificate } from "./certificate.ts";
-import type { Config } from "./config.ts";
+import { dim, setColorEnabled } from "@std/fmt/colors";
+import { fstatSync } from "node:fs";
+import { type Config, readLogFormat } from "./config.ts";
 import { LogUnavailableError } from "./message_log/message_log.ts";
-import { isLoopback } from "./server.ts";
+import { type FailureName, kindOf, type Level, type ServerEvent, textOf } from "./server_events.ts";
 
 /** Characters that wait for a stream that takes none; lines on top of that are lost. */
 const MAX_WAITING = 1024 * 1024;
@@ -26,9 +16,11 @@ const MAX_WAITING = 1024 * 1024;
 const RETRY_MS = 50;
 /** Failures are reported at most this often. */
 const FAILURE_MS = 1000;
-/** The longest part of a request that is printed. */
-const MAX_LENGTH = 100;
 const NEWLINE = 10;
+/** What the journal takes a line's level from (sd-daemon(3)). */
+const PRIORITIES: Record<Level, string> = { error: "<3>", warning: "<4>", info: "<6>" };
+/** What ends a line, steers a terminal or turns the direction of text. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 // Colours are for a person at a terminal, not for a file.
 if (!Deno.stdout.isTerminal() || !Deno.stderr.isTerminal()) setColorEnabled(false);
@@ -38,61 +30,90 @@ export interface Output {
   write(bytes: Uint8Array): Promise<number>;
 }
 
+/** How an event is written: as text for people or for systemd's journal, or as a line of JSON. */
+export type Style = "text" | "journal" | "json";
+
+/** The styles of the two streams. */
+export interface Styles {
+  readonly output: Style;
+  readonly errors: Style;
+}
+
 /**
- * Standard output and standard error.
+ * Standard output and standard error: what is well goes to the one, warnings and errors to the other.
  *
  * - **Never in the way.** Printing returns at once and throws nothing. A pipe that
  *   nobody reads, a full disk or a terminal that was closed costs lines, no more.
  * - **Order.** Each of the two streams gets its lines in the order of printing.
  * - **Bounded.** At most {@linkcode MAX_WAITING} characters wait for each. Lost lines
  *   are counted, and the number is printed as soon as that is possible again.
+ * - **Whole.** Nothing in an event breaks its line or steers the terminal, whoever has written it.
  */
 export class Terminal {
   readonly #output: Printer;
   readonly #errors: Printer;
   #lastFailure = -Infinity;
-  /** How many failures since then were not printed. */
+  /** How many failures since then were not reported. */
   #unreported = 0;
 
-  constructor(output: Output = Deno.stdout, errors: Output = Deno.stderr) {
-    this.#output = new Printer(output);
-    this.#errors = new Printer(errors);
+  constructor(
+    output: Output = Deno.stdout,
+    errors: Output = Deno.stderr,
+    styles: Styles = { output: "text", errors: "text" },
+  ) {
+    this.#output = new Printer(output, styles.output);
+    this.#errors = new Printer(errors, styles.errors);
   }
 
-  /** Prints to standard output. */
-  print(text: string): void {
-    this.#output.print(text);
+  /** The terminal of the program, in the styles that its settings and systemd ask for. */
+  static open(): Terminal {
+    let format: Config["logFormat"];
+    let journal: string | undefined;
+    try {
+      format = readLogFormat(Deno.args, (name) => Deno.env.get(name));
+      journal = Deno.env.get("JOURNAL_STREAM");
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      return new Terminal();
+    }
+    const styleOf = (file: number) =>
+      format === "text" && isStream(file, journal) ? "journal" : format;
+    return new Terminal(Deno.stdout, Deno.stderr, { output: styleOf(1), errors: styleOf(2) });
   }
 
-  /** Prints to standard error. */
-  warn(text: string): void {
-    this.#errors.print(text);
+  /** Whether standard output is text for people, which nothing keeps that others read. */
+  get isForPeople(): boolean {
+    return this.#output.style === "text";
   }
 
-  /** Prints what is refused, or what makes it so. */
-  refused(text: string): void {
-    this.warn(`${time()} ${yellow(text)}`);
+  /** Reports an event. */
+  report(event: ServerEvent): void {
+    const printer = kindOf(event).level === "info" ? this.#output : this.#errors;
+    printer.print(toLines(event, printer.style));
   }
 
-  /** Prints what failed and why, once a second; failures in between are only counted. */
-  fail(what: string, error: unknown): void {
+  /** Reports what failed and why, once a second; failures in between are only counted. */
+  fail(event: FailureName, error: unknown): void {
     const now = performance.now();
     if (now - this.#lastFailure < FAILURE_MS) {
       this.#unreported++;
       return;
     }
-    const others = this.#unreported > 0
-      ? ` (failures since the last line: ${this.#unreported})`
-      : "";
-    this.warn(`${time()} ${red(`${what}${others}:`)} ${reason(error)}`);
+    const unreported = this.#unreported || undefined;
+    this.report({ event, error: inspect(error), unreported });
     this.#lastFailure = now;
     this.#unreported = 0;
+  }
+
+  /** Prints to standard output what is no event but what a person has asked for. */
+  print(text: string): void {
+    this.#output.print(text);
   }
 
   /** Resolves when everything is written, or is known to be lost. */
   async close(): Promise<void> {
     if (this.#unreported > 0) {
-      this.warn(`${time()} Failures since the last line: ${this.#unreported}`);
+      this.report({ event: "failures_unreported", unreported: this.#unreported });
     }
     this.#unreported = 0;
     await Promise.all([this.#output.idle, this.#errors.idle]);
@@ -101,6 +122,7 @@ export class Terminal {
 
 /** One of the two streams, with the lines that wait for it. */
 class Printer {
+  readonly style: Style;
   readonly #output: Output;
   readonly #encoder = new TextEncoder();
   #waiting = "";
@@ -112,8 +134,9 @@ class Printer {
   #isCut = false;
   #idle: Promise<void> | undefined;
 
-  constructor(output: Output) {
+  constructor(output: Output, style: Style) {
     this.#output = output;
+    this.style = style;
   }
 
   /** Settles when nothing waits any longer. */
@@ -132,7 +155,7 @@ class Printer {
     let isWritten = true;
     while (this.#waiting !== "" || (isWritten && this.#lost > 0)) {
       const lost = this.#lost;
-      const note = lost > 0 ? `(lines that could not be printed: ${lost})\n` : "";
+      const note = lost > 0 ? `${toLines({ event: "lines_lost", lines: lost }, this.style)}\n` : "";
       const text = this.#waiting;
       this.#leaving = text.length;
       this.#waiting = "";
@@ -170,130 +193,44 @@ function countLines(text: string): number {
   return text.split("\n").length - 1;
 }
 
-/**
- * What is printed once the server listens; the first line says where to go. `hosts` are those by
- * which others reach it: for a person at a terminal the first comes as a QR code too.
- */
-export async function greeting(
-  { hostname, messageLog, tlsCert, password, moderatorPassword }: Config,
-  port: number,
-  hosts: readonly string[],
-): Promise<string> {
-  const isElsewhere = hosts.includes(hostname);
-  const scheme = tlsCert ? "https" : "http";
-  const addressOf = (host: string) =>
-    `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  const link = (host: string) => bold(cyan(addressOf(host)));
-  const lines = [`The chat is at ${link(isElsewhere ? hostname : "localhost")}`];
-  if (!isElsewhere) lines.push(...hosts.map((host) => `On your network: ${link(host)}`));
-  if (isLoopback(hostname)) {
-    lines.push(dim("Only this machine can reach it; --hostname 0.0.0.0 lets others in."));
-  } else if (hosts.length > 0 && Deno.stdout.isTerminal()) {
-    const { renderUnicodeCompact } = await import("uqr");
-    const code = renderUnicodeCompact(addressOf(hosts[0]), { border: 2 });
-    lines.push(...code.split("\n").map((row) => bgBlack(brightWhite(row))));
+/** An event as it is written: one line but for the start and for an error with its stack. */
+function toLines(event: ServerEvent, style: Style): string {
+  const { level, isAtStart } = kindOf(event);
+  if (style === "json") {
+    return escape(JSON.stringify({ time: new Date().toISOString(), level, ...event }));
   }
-  if (!password && !isLoopback(hostname)) {
-    lines.push(dim("Whoever reaches it reads and writes; --password asks them for one."));
-  }
-  if (password?.isNew) lines.push(`Password: ${bold(password.text)}`);
-  if (moderatorPassword?.isNew) {
-    const where = addressOf(isElsewhere ? hostname : "localhost");
-    lines.push(
-      `Moderator's password: ${bold(moderatorPassword.text)} (sign in at ${where}/session)`,
-    );
-  }
-  const kept = messageLog === "memory:"
-    ? "Messages are kept in memory and end with the server."
-    : `Messages are kept in ${messageLog.replace(/^sqlite:|(?<=^rediss?:\/\/).*@/, "")}.`;
-  return [...lines, dim(`${kept} Ctrl+C stops it.`)].join("\n");
+  const text = textOf(printable(event));
+  if (style === "journal") return text.replaceAll(/^/gm, PRIORITIES[level]);
+  return isAtStart ? text : `${dim(new Date().toTimeString().slice(0, 8))} ${text}`;
 }
 
-/** That variables have no effect, since no setting has their names. */
-export function ignoredVariables(names: readonly string[]): string {
-  return `${yellow("Ignored:")} ${names.map(shorten).join(", ")}. ` +
-    "No setting has such a variable; --help lists those that count.";
+/** An event whose texts are safe to print: the lines of an error are set off from those of events. */
+function printable(event: ServerEvent): ServerEvent {
+  return JSON.parse(JSON.stringify(event), (name, value) => {
+    if (typeof value !== "string") return value;
+    return name === "error" ? value.split("\n").map(escape).join("\n  ") : escape(value);
+  });
 }
 
-/** A request and its response on one line. The path alone: a query may hold what someone wrote. */
-export function requestLine(
-  request: Request,
-  response: Response,
-  tookMs: number,
-  address = "unknown",
-): string {
-  const status = (response.status < 400 ? green : yellow)(String(response.status));
-  const path = shorten(URL.parse(request.url)?.pathname ?? "?");
-  const took = dim(`${tookMs.toFixed(1)} ms`);
-  return `${time()} ${status} ${shorten(request.method)} ${path} ${took} ${dim(address)}`;
-}
-
-/** That no connections are accepted for the time being, and why. */
-export function acceptError(reason: string): string {
-  return `${time()} ${red("Cannot accept connections:")} ${reason}. ` +
-    "Open streams go on, and new ones get in as soon as possible.";
-}
-
-/** That the store can't be reached any more, and why. */
-export function storeAway(reason: string): string {
-  return `${time()} ${red("The message log can't be reached:")} ${reason}. ` +
-    "Posts are refused until it is back.";
-}
-
-/** That the store can be reached again, and after how long. */
-export function storeBack(afterMs: number): string {
-  return `${time()} ${green("The message log is back,")} after ${(afterMs / 1000).toFixed(1)} s.`;
-}
-
-/** That something endangers what is kept. */
-export function storeWarning(text: string): string {
-  return `${time()} ${yellow(text)}`;
-}
-
-/** That a certificate is out of date. */
-export function certificateExpired({ expires }: Certificate): string {
-  return `${yellow("Expired:")} the certificate, on ${toDay(expires)}. Browsers warn of it; ` +
-    "put a new one in its place and send a SIGHUP.";
-}
-
-/** That a certificate was read again and new connections get it. */
-export function certificateRenewed({ expires }: Certificate): string {
-  return `${time()} New connections get the new certificate, which is good until ${
-    toDay(expires)
-  }.`;
-}
-
-/** Why a certificate that was read again is not used, on one line. */
-export function certificateUnusable({ message }: Error): string {
-  return `${time()} ${red("Cannot renew the certificate:")} ${message}. The old one stays in use.`;
-}
-
-/** Why the server does not start, on one line, with the setting to change. */
-export function startError(error: unknown): string {
-  const { message } = error instanceof Error ? error : new Error(String(error));
-  const text = error instanceof Deno.errors.NotCapable
-    ? `a permission is missing; use deno task start, which grants what is needed (${message})`
-    : message;
-  return `${red("Cannot start:")} ${text}`;
+/** A text with what can't be printed as JSON has it. */
+function escape(text: string): string {
+  return text.replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** What went wrong. For an unavailable log the cause says enough. */
-function reason(error: unknown): string {
+function inspect(error: unknown): string {
   const { cause } = error instanceof LogUnavailableError ? error : {};
   return cause instanceof Error
     ? `${(error as Error).message}: ${cause.message}`
     : Deno.inspect(error);
 }
 
-function time(): string {
-  return dim(new Date().toTimeString().slice(0, 8));
-}
-
-function toDay(date: Date): string {
-  return date.toISOString().slice(0, 10);
-}
-
-/** Enough of a text to recognise it. */
-function shorten(text: string): string {
-  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
+/** Whether a file is the stream that systemd has named by device and inode (systemd.exec(5)). */
+function isStream(file: number, stream: string | undefined): boolean {
+  if (!stream) return false;
+  const { dev, ino } = fstatSync(file);
+  return stream === `${dev}:${ino}`;
 }

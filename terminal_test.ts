@@ -1,22 +1,11 @@
-/** What the person at the terminal reads, and that a terminal that takes nothing harms nobody. */
+/** How events become lines, and that a terminal that takes nothing harms nobody. */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { parseConfig } from "./config.ts";
-import { outerHosts } from "./server.ts";
-import {
-  acceptError,
-  certificateExpired,
-  certificateRenewed,
-  certificateUnusable,
-  greeting,
-  requestLine,
-  startError,
-  storeAway,
-  storeBack,
-  storeWarning,
-  Terminal,
-} from "./terminal.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { LogUnavailableError } from "./message_log/message_log.ts";
+import { type Style, Terminal } from "./terminal.ts";
+import type { ServerEvent } from "./server_events.ts";
 import { RecordedTerminal } from "./tests/recorded_terminal.ts";
+import { replaced } from "./tests/replaced.ts";
 
 /** An output that takes bytes only when the test says so. */
 class SlowOutput {
@@ -65,7 +54,7 @@ Deno.test("Terminal.print() keeps a megabyte at most and says how many lines it 
   await output.take();
   await terminal.close();
   assertEquals(output.text.split("\n").filter((text) => text === line).length, 1024);
-  assert(output.text.endsWith(`${line}\n(lines that could not be printed: 1976)\n`));
+  assertMatch(output.text, /x\n[\d:]{8} \(lines that could not be printed: 1976\)\n$/);
 });
 
 Deno.test("Terminal.print() survives a disk that is full, and goes on when there is room", async () => {
@@ -78,7 +67,7 @@ Deno.test("Terminal.print() survives a disk that is full, and goes on when there
   }
   terminal.print("five");
   await output.take();
-  assertEquals(output.text, "five\n(lines that could not be printed: 4)\n");
+  assertMatch(output.text, /^five\n[\d:]{8} \(lines that could not be printed: 4\)\n$/);
 });
 
 Deno.test("Terminal.print() ends a line that broke off before the next", async () => {
@@ -100,7 +89,7 @@ Deno.test("Terminal.print() ends a line that broke off before the next", async (
   room = 100;
   terminal.print("three");
   await terminal.close();
-  assertEquals(text, "one\ntw\nthree\n(lines that could not be printed: 1)\n");
+  assertMatch(text, /^one\ntw\nthree\n[\d:]{8} \(lines that could not be printed: 1\)\n$/);
 });
 
 Deno.test("Terminal.print() waits for a full pipe that does not make it wait", async () => {
@@ -126,150 +115,176 @@ Deno.test("Terminal.fail() prints one failure a second, and how many there were"
   let now = 5000;
   using _clock = replaced(performance, "now", () => now);
   const terminal = new RecordedTerminal();
-  for (let n = 0; n < 100; n++) terminal.fail("Cannot do it", new Error(`reason ${n}`));
+  for (let n = 0; n < 100; n++) terminal.fail("request_failed", new Error(`reason ${n}`));
   now += 1000;
-  terminal.fail("Cannot do it", new Error("reason 100"));
-  terminal.fail("Cannot do it", new Error("reason 101"));
+  terminal.fail("request_failed", new Error("reason 100"));
+  terminal.fail("request_failed", new Error("reason 101"));
   const lines = (await terminal.errors()).split("\n").filter((line) => /^\d\d:/.test(line))
     .map((line) => line.slice("00:00:00 ".length));
   assertEquals(lines, [
-    "Cannot do it: Error: reason 0",
-    "Cannot do it (failures since the last line: 99): Error: reason 100",
+    "Cannot answer a request: Error: reason 0",
+    "Cannot answer a request (failures since the last line: 99): Error: reason 100",
     "Failures since the last line: 1",
   ]);
 });
 
-/** Replaces a method until it is disposed of. */
-function replaced<Name extends string>(
-  object: Record<Name, unknown>,
-  name: Name,
-  method: (...args: never[]) => unknown,
-): Disposable {
-  const original = object[name];
-  object[name] = method;
-  return { [Symbol.dispose]: () => void (object[name] = original) };
+/** What a terminal of a style prints of an event. */
+async function linesOf(style: Style, event: ServerEvent): Promise<string[]> {
+  const terminal = new RecordedTerminal(style);
+  terminal.report(event);
+  const text = await terminal.output() + await terminal.errors();
+  assert(text.endsWith("\n"), text);
+  return text.slice(0, -1).split("\n");
 }
 
-async function greet(...flags: string[]): Promise<string[]> {
-  const config = parseConfig(flags, () => undefined);
-  return (await greeting(config, 4567, outerHosts(config.hostname))).split("\n");
-}
+const AWAY = { event: "store_away", reason: "REASON" } as const;
+const LISTENING = {
+  event: "listening",
+  version: "1.2.3",
+  url: "http://localhost:4567",
+  urls: ["http://192.0.2.7:4567"],
+  hostname: "0.0.0.0",
+  log: "sqlite:chat.db",
+  open: true,
+} as const;
 
-Deno.test("greeting() says where to go, who can, and where messages are", async () => {
-  assertEquals(await greet(), [
-    "The chat is at http://localhost:4567",
-    "Only this machine can reach it; --hostname 0.0.0.0 lets others in.",
-    "Messages are kept in chat.db. Ctrl+C stops it.",
-  ]);
-  const redis = await greet("--message-log", "rediss://ann:secret@redis.example:6380/1");
-  assertEquals(
-    redis.at(-1),
-    "Messages are kept in rediss://redis.example:6380/1. Ctrl+C stops it.",
-  );
-  assert(!redis.join("\n").includes("secret"));
-  assertEquals(await greet("--hostname", "fe80::1", "--message-log", "memory:"), [
-    "The chat is at http://[fe80::1]:4567",
-    "Whoever reaches it reads and writes; --password asks them for one.",
-    "Messages are kept in memory and end with the server. Ctrl+C stops it.",
-  ]);
+Deno.test("Terminal.report() writes text with the time of day, but for the start", async () => {
+  const [line] = await linesOf("text", AWAY);
+  assertMatch(line, /^\d\d:\d\d:\d\d The message log can't be reached: REASON\./);
+  assertEquals((await linesOf("text", LISTENING))[0], "The chat is at http://localhost:4567");
+  const failed = await linesOf("text", { event: "start_failed", reason: "REASON" });
+  assertEquals(failed, ["Cannot start: REASON"]);
 });
 
-Deno.test("greeting() gives the addresses on the network where everybody may come", async () => {
-  const addresses = [
-    { family: "IPv4", address: "127.0.0.1" },
-    { family: "IPv6", address: "fe80::1" },
-    { family: "IPv4", address: "192.0.2.7" },
-  ];
-  using _interfaces = replaced(Deno, "networkInterfaces", () => addresses);
-  for (const hostname of ["0.0.0.0", "::"]) {
-    assertEquals((await greet("--hostname", hostname)).slice(0, -2), [
-      "The chat is at http://localhost:4567",
-      "On your network: http://192.0.2.7:4567",
-    ]);
+Deno.test("Terminal.report() gives each line for the journal a priority and no time", async () => {
+  const [line] = await linesOf("journal", AWAY);
+  assert(line.startsWith("<3>The message log can't be reached: REASON."), line);
+  assertEquals(
+    await linesOf("journal", { event: "store_endangered", reason: "REASON" }),
+    ["<4>REASON"],
+  );
+  const start = await linesOf("journal", LISTENING);
+  assertEquals(start.length, 4);
+  for (const line of start) assert(line.startsWith("<6>"), line);
+  const error = "Error: REASON\n    at file.ts:1:1\n\nCaused by: another";
+  const failure = await linesOf("journal", { event: "request_failed", error });
+  assertEquals(failure.length, 4);
+  for (const line of failure) assert(line.startsWith("<3>"), line);
+});
+
+Deno.test("Terminal.report() writes one line of JSON with time, level, event and members", async () => {
+  const error = "Error: REASON\n    at file.ts:1:1";
+  for (const event of [AWAY, LISTENING, { event: "request_failed", error } as const]) {
+    const [line, ...others] = await linesOf("json", event);
+    assertEquals(others, []);
+    const { time, level, ...members } = JSON.parse(line);
+    assertMatch(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assertEquals(level, event === LISTENING ? "info" : "error");
+    assertEquals(members, event);
+    assertEquals(Object.keys(JSON.parse(line)).slice(0, 3), ["time", "level", "event"]);
   }
 });
 
-Deno.test("greeting() has the passwords that were made, and no others", async () => {
-  const lines = await greet("--password", "--moderator-password=battery staple");
-  assert(lines.some((line) => /^Password: [a-z2-9-]{14}$/.test(line)), lines.join("\n"));
-  assert(!lines.join("\n").includes("battery"));
-  const others = await greet("--password=correct horse", "--moderator-password");
-  assert(!others.join("\n").includes("correct"));
-  const line = others.find((line) => line.startsWith("Moderator's password: "))!;
-  assertMatch(line, /^[^:]+: [a-z2-9-]{14} \(sign in at http:\/\/localhost:4567\/session\)$/);
-});
-
-Deno.test("greeting() leads to HTTPS, and to the names of the certificate first", async () => {
-  using _interfaces = replaced(
-    Deno,
-    "networkInterfaces",
-    () => [{ family: "IPv4", address: "192.0.2.7" }],
-  );
-  const flags = ["--tls-cert=cert.pem", "--tls-key=key.pem", "--password=12345678", "--hostname"];
-  const greetBy = async (hostname: string) => {
-    const config = parseConfig([...flags, hostname], () => undefined);
-    const hosts = outerHosts(hostname, ["localhost", "chat.example"]);
-    return (await greeting(config, 4567, hosts)).split("\n").slice(0, -1);
-  };
-  assertEquals(await greetBy("0.0.0.0"), [
-    "The chat is at https://localhost:4567",
-    "On your network: https://chat.example:4567",
-    "On your network: https://192.0.2.7:4567",
-  ]);
-  assertEquals(await greetBy("192.0.2.7"), ["The chat is at https://192.0.2.7:4567"]);
-  assertEquals((await greetBy("127.0.0.1"))[0], "The chat is at https://localhost:4567");
-});
-
-Deno.test("greeting() does without addresses that the system does not tell", async () => {
-  using _interfaces = replaced(Deno, "networkInterfaces", () => {
-    throw new Deno.errors.NotSupported("Address family not supported by protocol (os error 97)");
-  });
-  assertEquals((await greet("--hostname", "0.0.0.0")).slice(0, -2), [
-    "The chat is at http://localhost:4567",
+Deno.test("Terminal.report() writes what is well to standard output, all else to standard error", async () => {
+  const terminal = new RecordedTerminal("json");
+  terminal.report({ event: "store_back", ms: 1 });
+  terminal.report({ event: "store_endangered", reason: "REASON" });
+  terminal.report(AWAY);
+  assertEquals((await terminal.output()).match(/"event":"\w+"/g), ['"event":"store_back"']);
+  assertEquals((await terminal.errors()).match(/"event":"\w+"/g), [
+    '"event":"store_endangered"',
+    '"event":"store_away"',
   ]);
 });
 
-Deno.test("greeting() has the address as a QR code for a person at a terminal", async () => {
-  using _terminal = replaced(Deno.stdout, "isTerminal", () => true);
-  const lines = await greet("--hostname", "192.0.2.7");
-  const code = lines.slice(1, -2);
-  assert(code.length > 10 && code.every((line) => /^[ ▀▄█]+$/.test(line)), code.join("\n"));
-  assertEquals((await greet()).length, 3);
+// An end of line in each of its forms, a terminal's escapes in both of theirs, a tab, a text that turns
+// around, and what would pass for a line of the journal or of JSON.
+const HOSTILE =
+  '\r\n<0>x\x1b[2J\x9b31m\x07\0\t\v\x85\u2028\u2029\u202e\u2066{"event":"x"}\x7f\ud800';
+
+Deno.test("nothing in an event breaks its line or steers the terminal", async () => {
+  const events: ServerEvent[] = [
+    {
+      event: "request",
+      method: `G${HOSTILE}`,
+      path: `/${HOSTILE}`,
+      status: 200,
+      ms: 1,
+      address: HOSTILE,
+    },
+    { event: "variables_ignored", variables: [`CHAT_${HOSTILE}`] },
+    {
+      event: "requests_refused",
+      requests: 2,
+      addresses: [{ address: HOSTILE, requests: 1 }],
+      others: 1,
+      reasons: ["--rate-limit"],
+    },
+    { event: "proxy_untrusted", address: HOSTILE },
+    { event: "start_failed", reason: `--title must be text, received "${HOSTILE}"` },
+    { event: "store_away", reason: HOSTILE },
+  ];
+  for (const event of events) {
+    for (const style of ["text", "journal", "json"] as const) {
+      const [line, ...others] = await linesOf(style, event);
+      assertEquals(others, [], line);
+      assertEquals(
+        line.match(/[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u202a-\u202e\u2066-\u2069]/gu),
+        null,
+        line,
+      );
+    }
+    const [line] = await linesOf("json", event);
+    const { time: _time, level: _level, ...members } = JSON.parse(line);
+    assertEquals(members, event);
+  }
 });
 
-Deno.test("requestLine() has the path alone, and no more than can be read", () => {
-  const line = (path: string, method = "GET") =>
-    requestLine(new Request(`http://localhost${path}`, { method }), new Response(), 1.25, "::1");
-  assertMatch(line("/chat?since=all"), /^\d\d:\d\d:\d\d 200 GET \/chat 1\.3 ms ::1$/);
-  assert(line(`/${"x".repeat(60_000)}`).length < 200);
-  assert(line("/chat", "X".repeat(60_000)).length < 200);
+Deno.test("the lines of an error can't pass for events", async () => {
+  const error = `Error: ${HOSTILE}\n12:00:00 200 GET /\n    at file.ts:1:1`;
+  const lines = await linesOf("text", { event: "request_failed", error });
+  assertEquals(lines.length, 4);
+  for (const line of lines.slice(1)) assert(line.startsWith("  "), line);
+  assertEquals(lines.join("").match(/\p{Cc}/gu), null);
+  const inJournal = await linesOf("journal", { event: "request_failed", error });
+  for (const line of inJournal.slice(1)) assert(line.startsWith("<3>  "), line);
 });
 
-Deno.test("acceptError() says that streams go on", () => {
-  assertMatch(acceptError("REASON"), /^[\d:]+ Cannot accept connections: REASON\. Open streams/);
+Deno.test("lines that could not be printed are counted in the style of the others", async () => {
+  for (const style of ["journal", "json"] as const) {
+    const output = new SlowOutput();
+    const terminal = new Terminal(output, output, { output: style, errors: style });
+    terminal.report({ event: "store_back", ms: 1 });
+    await output.take(new Error("No space left on device"));
+    terminal.report({ event: "store_back", ms: 2 });
+    await output.take();
+    await terminal.close();
+    const lines = output.text.trimEnd().split("\n");
+    if (style === "journal") {
+      assertEquals(lines[1], "<4>(lines that could not be printed: 1)");
+    } else {
+      assertEquals(lines.map((line) => JSON.parse(line).event), ["store_back", "lines_lost"]);
+      assertEquals(JSON.parse(lines[1]).lines, 1);
+    }
+  }
 });
 
-Deno.test("what is said of a certificate has its last day, or the reason and what is in use", () => {
-  const certificate = { cert: "", key: "", names: [], expires: new Date("2027-02-03T04:05:06Z") };
-  assertMatch(certificateExpired(certificate), /^Expired: .*, on 2027-02-03\. .* SIGHUP\.$/);
-  assertMatch(certificateRenewed(certificate), /^[\d:]+ New connections .* until 2027-02-03\.$/);
-  assertMatch(
-    certificateUnusable(new Error("REASON")),
-    /^[\d:]+ Cannot renew the certificate: REASON\. The old one stays in use\.$/,
-  );
-});
-
-Deno.test("what is said of the store has the time, and the reason or how long it was away", () => {
-  assertMatch(
-    storeAway("REASON"),
-    /^[\d:]{8} The message log can't be reached: REASON\. Posts are refused until it is back\.$/,
-  );
-  assertMatch(storeBack(3210), /^[\d:]{8} The message log is back, after 3\.2 s\.$/);
-  assertMatch(storeWarning("REASON"), /^[\d:]{8} REASON$/);
-});
-
-Deno.test("startError() is one line that says what to do", () => {
-  assertEquals(startError(new Error("the reason")), "Cannot start: the reason");
-  const denied = new Deno.errors.NotCapable('Requires env access to "PORT"');
-  assertStringIncludes(startError(denied), "use deno task start");
+Deno.test("an error that is reported has its stack, or the cause where the log is unavailable", async () => {
+  const errors = [
+    new Error("REASON", { cause: new Error("CAUSE") }),
+    new LogUnavailableError("The log can't be used", { cause: new Error("disk full") }),
+    "no error at all",
+    undefined,
+  ];
+  const texts = await Promise.all(errors.map(async (error) => {
+    const terminal = new RecordedTerminal("json");
+    terminal.fail("unexpected_error", error);
+    return JSON.parse(await terminal.errors()).error;
+  }));
+  assertMatch(texts[0], /^Error: REASON\n +at .*terminal_test\.ts.*cause\]: Error: CAUSE/s);
+  assertEquals(texts.slice(1), [
+    "The log can't be used: disk full",
+    '"no error at all"',
+    "undefined",
+  ]);
 });

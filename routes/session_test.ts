@@ -233,7 +233,7 @@ Deno.test("right passwords are no tries, however many come together", async () =
 
 Deno.test("sign-ins that are held back keep no place from others", async () => {
   const config = parseConfig(FLAGS, () => undefined);
-  using guard = new Guard({ config, holdMs: 60_000, now: () => 0, warn() {} });
+  using guard = new Guard({ config, holdMs: 60_000, now: () => 0, onRefused() {}, onProxy() {} });
   const store = await openMessageStore("memory:", { keep: 10 });
   await using _store = store;
   const sessions = new Sessions({

@@ -40,6 +40,8 @@ export interface ProcessOptions {
   readonly maxOpenFiles?: number;
   /** A file that its errors are written to. */
   readonly errorFile?: string;
+  /** Whether systemd's journal has what it prints. */
+  readonly isInJournal?: boolean;
   /** Whether it has the limits that a user's has. */
   readonly hasLimits?: boolean;
 }
@@ -98,7 +100,7 @@ export class ChatProcess implements AsyncDisposable {
 
   /** Its address, without a slash at the end. */
   get url(): string {
-    return this.firstLine.match(/https?:\S+/)![0];
+    return this.firstLine.match(/https?:[^\s"]+/)![0];
   }
 
   /** The same for plain HTTP, without a name that would have to be looked up. */
@@ -143,12 +145,14 @@ export class ChatProcess implements AsyncDisposable {
 }
 
 function command(flags: string[], options: ProcessOptions = {}): Deno.Command {
-  const { env, module, denoFlags = [], maxFileBytes, maxOpenFiles, errorFile } = options;
+  const { env, module, denoFlags = [], maxFileBytes, maxOpenFiles, errorFile, isInJournal } =
+    options;
   const setup = [
     // Without the trap the system would end the program at the limit instead of refusing to write.
     ...maxFileBytes === undefined ? [] : ["trap '' XFSZ", `ulimit -f ${maxFileBytes / 1024}`],
     ...maxOpenFiles === undefined ? [] : [`ulimit -n ${maxOpenFiles}`],
     ...errorFile === undefined ? [] : [`exec 2> ${errorFile}`],
+    ...isInJournal ? ["exec 2>&1", "export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2)"] : [],
   ];
   const [deno, subcommand, ...rest] = COMMAND;
   if (module !== undefined) rest.splice(-1, 1, module);

@@ -47,7 +47,8 @@ export async function openChat(
     config,
     holdMs: 0,
     now,
-    warn: (line) => terminal.refused(line),
+    onRefused: (refused) => terminal.report({ event: "requests_refused", ...refused }),
+    onProxy: (address) => terminal.report({ event: "proxy_untrusted", address }),
   });
   const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));

@@ -1,15 +1,15 @@
 /** A terminal for tests. */
 
-import { Terminal } from "../terminal.ts";
+import { type Style, Terminal } from "../terminal.ts";
 
 /** Keeps what is printed instead of printing it. */
 export class RecordedTerminal extends Terminal {
   readonly #output: Recorder;
   readonly #errors: Recorder;
 
-  constructor() {
+  constructor(style: Style = "text") {
     const [output, errors] = [new Recorder(), new Recorder()];
-    super(output, errors);
+    super(output, errors, { output: style, errors: style });
     this.#output = output;
     this.#errors = errors;
   }

@@ -23,7 +23,7 @@ async function listen() {
   const rooms = new Rooms(store, { heartbeatMs: 60_000 });
   const { room: { hub } } = await rooms.enter("");
   const terminal = new RecordedTerminal();
-  const guard = new Guard({ config, warn: (line) => terminal.refused(line) });
+  const guard = new Guard({ config, onRefused() {}, onProxy() {} });
   // Whatever the server can't cope with.
   const errors: unknown[] = [];
   const server = new Server(

@@ -12,7 +12,7 @@ import { addressKey, visitorAddress } from "./address.ts";
 import { hostOf, OwnHosts } from "./host.ts";
 import { PostLimit } from "./post_limit.ts";
 import { RateLimit } from "./rate_limit.ts";
-import { Refusals } from "./refusals.ts";
+import { Refusals, type Refused } from "./refusals.ts";
 import { type Full, Slots } from "./slots.ts";
 
 /** How each limit on a rate is called at the terminal and in a refusal. */
@@ -38,7 +38,7 @@ const IN_FLIGHT = { perKey: 64, total: 256, reserve: 128 };
 const HOLD_MS = 1000;
 /** With more than this held, others are told at once. */
 const MAX_HELD = 1000;
-/** So many peers that may be a proxy are named at the terminal. */
+/** How many peers that may be a proxy are named. */
 const MAX_PROXIES = 3;
 /** An EventSource that is refused comes back after this. */
 const STREAM_RETRY_MS = 60_000;
@@ -61,15 +61,17 @@ export interface GuardOptions {
   readonly holdMs?: number;
   /** The clock of the rate limits, in milliseconds that never go back. @default {performance.now} */
   readonly now?: () => number;
-  /** Called with a line to print. */
-  warn(line: string): void;
+  /** Called with who is refused: at once, then once a minute. */
+  onRefused(refused: Refused): void;
+  /** Called with the address of a sender that may be a proxy, but is not trusted. */
+  onProxy(address: string): void;
 }
 
 /** The guard of one server. */
 export class Guard implements Disposable {
   readonly #config: GuardOptions["config"];
   readonly #hosts: OwnHosts;
-  readonly #warn: (line: string) => void;
+  readonly #onProxy: (address: string) => void;
   readonly #refusals: Refusals;
   readonly #holdMs: number;
   readonly #now: () => number;
@@ -89,14 +91,13 @@ export class Guard implements Disposable {
   readonly #proxies = new Set<string>();
   #isClosed = false;
 
-  constructor(
-    { config, machineName, holdMs = HOLD_MS, now = () => performance.now(), warn }: GuardOptions,
-  ) {
+  constructor(options: GuardOptions) {
+    const { config, holdMs = HOLD_MS, now = () => performance.now() } = options;
     const { rateLimit, maxReaders, maxReadersPerAddress } = config;
     this.#config = config;
-    this.#hosts = new OwnHosts({ ...config, machineName });
-    this.#warn = warn;
-    this.#refusals = new Refusals(warn);
+    this.#hosts = new OwnHosts({ ...config, machineName: options.machineName });
+    this.#onProxy = options.onProxy;
+    this.#refusals = new Refusals(options.onRefused);
     this.#holdMs = holdMs;
     this.#now = now;
     this.#posts = rateLimit === 0 ? undefined : new PostLimit({ perMinute: rateLimit, now });
@@ -268,10 +269,7 @@ export class Guard implements Disposable {
   #warnOfProxy(peer: string): void {
     if (this.#proxies.has(peer) || this.#proxies.size >= MAX_PROXIES) return;
     this.#proxies.add(peer);
-    this.#warn(
-      `${peer} sends X-Forwarded-For. If it is your proxy, --trust-proxy ${peer} tells the visitors ` +
-        "that come through it apart; until then they count as one.",
-    );
+    this.#onProxy(peer);
   }
 
   #enter(slots: Slots, address: string, what: string): Disposable {

@@ -81,7 +81,7 @@ Deno.test("a refused post burns nothing, whether for its origin or its password"
 
 Deno.test("a refusal over the rate limit is held back, but not once the server stops", async () => {
   const config = parseConfig(["--rate-limit", "1"], () => undefined);
-  using guard = new Guard({ config, holdMs: 60_000, warn() {} });
+  using guard = new Guard({ config, holdMs: 60_000, onRefused() {}, onProxy() {} });
   (await guard.enterPost("10.0.0.1"))[Symbol.dispose]();
   const refused = guard.enterPost("10.0.0.1").then(() => "in", (error) => error.status);
   assertEquals(await Promise.race([refused, nextTask("held")]), "held");
@@ -156,7 +156,8 @@ Deno.test("histories on their way are 64 for an address and 256 in all", async (
 Deno.test("bodies on their way are 64 for an address, unless posts have no limit", async () => {
   using free = new Guard({
     config: parseConfig(["--rate-limit", "0"], () => undefined),
-    warn() {},
+    onRefused() {},
+    onProxy() {},
   });
   for (let n = 0; n < 1000; n++) free.enterBody("10.0.0.1");
   await using chat = await openRoom("--rate-limit", "240");

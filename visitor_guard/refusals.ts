@@ -1,11 +1,22 @@
-/** What is said at the terminal of those who are refused: a line a minute, however many there are. */
+/** What is reported of those who are refused: once a minute, however many there are. */
 
 /** With more addresses than this, the others are counted together. */
 const MAX_ADDRESSES = 10_000;
 const SHOWN = 3;
 const PERIOD_MS = 60_000;
 
-/** Refusals since the last line. */
+/** Refusals since the last report. */
+export interface Refused {
+  readonly requests: number;
+  /** Who was refused most. */
+  readonly addresses: readonly { readonly address: string; readonly requests: number }[];
+  /** How many other addresses there were. */
+  readonly others: number;
+  /** The settings and limits that refused. */
+  readonly reasons: readonly string[];
+}
+
+/** Refusals that are not reported yet. */
 interface Period {
   count: number;
   readonly byAddress: Map<string, number>;
@@ -15,13 +26,12 @@ interface Period {
 
 /** Counts refusals; the first is reported at once, and what follows once a minute. */
 export class Refusals implements Disposable {
-  readonly #report: (line: string) => void;
+  readonly #onRefused: (refused: Refused) => void;
   #period: Period = newPeriod();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param report Called with a line to print. */
-  constructor(report: (line: string) => void) {
-    this.#report = report;
+  constructor(onRefused: (refused: Refused) => void) {
+    this.#onRefused = onRefused;
   }
 
   /** Takes note of a refusal, by a setting. */
@@ -32,7 +42,7 @@ export class Refusals implements Disposable {
     const key = byAddress.has(address) || byAddress.size < MAX_ADDRESSES ? address : "others";
     byAddress.set(key, (byAddress.get(key) ?? 0) + 1);
     if (this.#timer !== undefined) return;
-    this.#print();
+    this.#report();
     this.#timer = setInterval(() => this.#endPeriod(), PERIOD_MS);
   }
 
@@ -42,20 +52,20 @@ export class Refusals implements Disposable {
   }
 
   #endPeriod(): void {
-    if (this.#period.count > 0) this.#print();
+    if (this.#period.count > 0) this.#report();
     else this[Symbol.dispose]();
   }
 
-  #print(): void {
+  #report(): void {
     const { count, byAddress, settings } = this.#period;
     this.#period = newPeriod();
-    const most = [...byAddress].sort(([, a], [, b]) => b - a).slice(0, SHOWN)
-      .map(([address, times]) => times === count ? address : `${address} (${times})`);
-    const more = byAddress.size > SHOWN ? ` and ${byAddress.size - SHOWN} more` : "";
-    const requests = count === 1 ? "1 request" : `${count} requests`;
-    this.#report(
-      `${requests} refused, from ${most.join(", ")}${more}: ${[...settings].join(", ")}`,
-    );
+    const most = [...byAddress].sort(([, a], [, b]) => b - a).slice(0, SHOWN);
+    this.#onRefused({
+      requests: count,
+      addresses: most.map(([address, requests]) => ({ address, requests })),
+      others: byAddress.size - most.length,
+      reasons: [...settings],
+    });
   }
 }
 
