@@ -1,36 +1,50 @@
 /** What each event says to people, and what its members are. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { answered, kindOf, type ServerEvent, startFailed, textOf } from "./server_events.ts";
+import {
+  answered,
+  kindOf,
+  type Level,
+  type ServerEvent,
+  startFailed,
+  textOf,
+} from "./server_events.ts";
 import "./terminal.ts";
 
-const EXPIRES = { expires: "2027-02-03T04:05:06.000Z" };
-const TO_PEOPLE: [event: ServerEvent, level: string, text: string | RegExp][] = [
-  [{ event: "start_failed", reason: "the reason" }, "error", "Cannot start: the reason"],
-  [
-    { event: "variables_ignored", variables: ["CHAT_PORT", "CHAT_KEEPS"] },
+/** An event of each name, with all its members; what level it has, and what people read. */
+const EXAMPLES: {
+  [Name in ServerEvent["event"]]: [
+    members: Omit<Extract<ServerEvent, { event: Name }>, "event">,
+    level: Level,
+    text: string | RegExp,
+  ];
+} = {
+  listening: [
+    {
+      version: "1.2.3",
+      url: "http://localhost:4567",
+      urls: ["http://192.0.2.7:4567"],
+      hostname: "0.0.0.0",
+      log: "sqlite:chat.db",
+      open: true,
+    },
+    "info",
+    /^The chat is at http:\/\/localhost:4567\nOn your network: .*\n.* --password .*\n.* chat.db\.$/,
+  ],
+  stopped: [{ uptime: 3 }, "info", "Stopped."],
+  start_failed: [{ reason: "REASON" }, "error", "Cannot start: REASON"],
+  variables_ignored: [
+    { variables: ["CHAT_PORT", "CHAT_KEEPS"] },
     "warning",
     /^Ignored: CHAT_PORT, CHAT_KEEPS\. .*--help/,
   ],
-  [
-    { event: "request", method: "GET", path: "/chat", status: 200, ms: 1, address: "::1" },
+  request: [
+    { method: "GET", path: "/chat", status: 200, ms: 1, address: "::1" },
     "info",
     "200 GET /chat 1.0 ms ::1",
   ],
-  [
+  requests_refused: [
     {
-      event: "requests_refused",
-      requests: 1,
-      addresses: [{ address: "10.0.0.1", requests: 1 }],
-      others: 0,
-      reasons: ["--rate-limit"],
-    },
-    "warning",
-    "1 request refused, from 10.0.0.1: --rate-limit",
-  ],
-  [
-    {
-      event: "requests_refused",
       requests: 80,
       addresses: [{ address: "10.0.0.1", requests: 50 }, { address: "10.0.0.2", requests: 25 }],
       others: 5,
@@ -39,57 +53,94 @@ const TO_PEOPLE: [event: ServerEvent, level: string, text: string | RegExp][] = 
     "warning",
     "80 requests refused, from 10.0.0.1 (50), 10.0.0.2 (25) and 5 more: --rate-limit, wrong passwords",
   ],
-  [
-    { event: "proxy_untrusted", address: "192.0.2.1" },
+  proxy_untrusted: [
+    { address: "192.0.2.1" },
     "warning",
     /^192\.0\.2\.1 sends X-Forwarded-For\. .* --trust-proxy 192\.0\.2\.1 /,
   ],
-  [
-    { event: "request_failed", error: "Error: REASON" },
+  request_failed: [
+    { error: "Error: REASON", unreported: 3 },
     "error",
-    "Cannot answer a request: Error: REASON",
+    "Cannot answer a request (failures since the last line: 3): Error: REASON",
   ],
-  [
-    { event: "unexpected_error", error: "Error: REASON", unreported: 3 },
+  unexpected_error: [
+    { error: "Error: REASON", unreported: 3 },
     "error",
     "Unexpected error (failures since the last line: 3): Error: REASON",
   ],
-  [
-    { event: "accept_failed", reason: "REASON" },
+  failures_unreported: [{ unreported: 3 }, "error", "Failures since the last line: 3"],
+  accept_failed: [
+    { reason: "REASON" },
     "error",
     /^Cannot accept connections: REASON\. Open streams go on/,
   ],
-  [
-    { event: "store_away", reason: "REASON" },
+  store_away: [
+    { reason: "REASON" },
     "error",
     "The message log can't be reached: REASON. Posts are refused until it is back.",
   ],
-  [{ event: "store_back", ms: 3210 }, "info", "The message log is back, after 3.2 s."],
-  [{ event: "store_endangered", reason: "REASON" }, "warning", "REASON"],
-  [
-    { event: "certificate_expired", ...EXPIRES },
+  store_back: [{ ms: 3210 }, "info", "The message log is back, after 3.2 s."],
+  store_endangered: [{ reason: "REASON" }, "warning", "REASON"],
+  certificate_expired: [
+    { expires: "2027-02-03T04:05:06.000Z" },
     "warning",
     /^Expired: .*, on 2027-02-03\. .* SIGHUP\.$/,
   ],
-  [
-    { event: "certificate_renewed", ...EXPIRES },
+  certificate_renewed: [
+    { expires: "2027-02-03T04:05:06.000Z" },
     "info",
     /^New connections .* until 2027-02-03\.$/,
   ],
-  [
-    { event: "certificate_unusable", reason: "REASON" },
+  certificate_unusable: [
+    { reason: "REASON" },
     "error",
     "Cannot renew the certificate: REASON. The old one stays in use.",
   ],
-  [{ event: "stopped", uptime: 3 }, "info", "Stopped."],
-];
+  lines_lost: [{ lines: 3 }, "warning", "(lines that could not be printed: 3)"],
+};
 
 Deno.test("textOf() says of each event what happened, why, and what to do", () => {
-  for (const [event, level, text] of TO_PEOPLE) {
-    assertEquals(kindOf(event).level, level, event.event);
+  for (const [name, [members, level, text]] of Object.entries(EXAMPLES)) {
+    const event = { event: name, ...members } as ServerEvent;
+    assertEquals(kindOf(event).level, level, name);
     const said = textOf(event);
     if (typeof text === "string") assertEquals(said, text);
     else assert(text.test(said), said);
+  }
+  const one = { address: "10.0.0.1", requests: 1 };
+  assertEquals(
+    textOf({
+      event: "requests_refused",
+      requests: 1,
+      addresses: [one],
+      others: 0,
+      reasons: ["--rate-limit"],
+    }),
+    "1 request refused, from 10.0.0.1: --rate-limit",
+  );
+});
+
+Deno.test("operations.md lists every event with its level and its members", {
+  ignore: (await Deno.permissions.query({ name: "read", path: "docs" })).state !== "granted",
+}, async () => {
+  const text = await Deno.readTextFile(new URL("docs/operations.md", import.meta.url));
+  const rows = text.matchAll(/^\| `(\w+)` +\| (info|warning|error) +\|[^|]+\| (.*?) *\|$/gm);
+  const listed = [...rows].map(([, name, level, members]) => [
+    name,
+    level,
+    [...members.matchAll(/`(\w+)`/g)].map(([, member]) => member),
+  ]);
+  const events = Object.entries(EXAMPLES).map(([name, [members, level]]) => [
+    name,
+    level,
+    Object.keys(members),
+  ]);
+  assertEquals(listed, events);
+  const lines = [...text.matchAll(/^\{"time":.*$/gm)].map(([line]) => JSON.parse(line));
+  assert(lines.length > 0);
+  for (const { time: _time, level, event, ...members } of lines) {
+    const known = events.find(([name]) => name === event);
+    assertEquals([event, level, Object.keys(members)], known);
   }
 });
 

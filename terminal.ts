@@ -67,14 +67,14 @@ export class Terminal {
 
   /** The terminal of the program, in the styles that its settings and systemd ask for. */
   static open(): Terminal {
-    let format: Config["logFormat"];
+    let format: Config["logFormat"] = "text";
     let journal: string | undefined;
     try {
       format = readLogFormat(Deno.args, (name) => Deno.env.get(name));
       journal = Deno.env.get("JOURNAL_STREAM");
     } catch (error) {
+      // The start fails of it, and says so.
       if (!(error instanceof Deno.errors.NotCapable)) throw error;
-      return new Terminal();
     }
     const styleOf = (file: number) =>
       format === "text" && isStream(file, journal) ? "journal" : format;

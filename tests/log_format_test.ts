@@ -118,6 +118,12 @@ Deno.test("a failed start is one line of JSON too, unless the format is what fai
   const version = `Object.defineProperty(Deno, "version", { value: { deno: "2.8.3" } });`;
   await Deno.writeTextFile(old, version);
   const cases: [args: string[], reason: string, denoFlags?: string[]][] = [
+    [
+      [],
+      "a permission is missing; use deno task start, which grants what is needed (Requires env " +
+      'access to "CHAT_HOSTNAME", run again with the --allow-env flag)',
+      ["--deny-env=CHAT_HOSTNAME"],
+    ],
     [["--prot", "1"], "unknown flag --prot; --help lists the flags"],
     [["--port", "http"], '--port must be a whole number from 0 to 65535, received "http"'],
     [
