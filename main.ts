@@ -20,8 +20,10 @@ import {
 import { addressesOf, handout, listening } from "./greeting.ts";
 import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
+import { StoreProbe } from "./message_log/store_probe.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Rooms } from "./room.ts";
+import { sendHealth } from "./routes/health.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { routesInRooms } from "./routes/in_rooms.ts";
@@ -29,10 +31,11 @@ import { sendRooms } from "./routes/moderation.ts";
 import { loadFiles, RoomPages } from "./routes/page.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { requireModerator, SignIn } from "./routes/session.ts";
-import { toVisit } from "./routes/visit.ts";
+import { toVisit, type Visit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
 import { answered, startFailed, variablesIgnored } from "./server_events.ts";
 import { Terminal } from "./terminal.ts";
+import { isFromHere } from "./visitor_guard/address.ts";
 import { Guard } from "./visitor_guard/guard.ts";
 import { setCorsHeaders } from "./visitor_guard/origin.ts";
 import { Sessions } from "./visitor_guard/session.ts";
@@ -52,7 +55,7 @@ const OPEN_PATHS = ["/session", "/session.css", "/chat.css", "/icon.svg", "/live
 export interface HandlerOptions {
   readonly rooms: Rooms;
   /** Whose the rooms are. */
-  readonly store: Pick<MessageStore, "id" | "secret" | "revoked">;
+  readonly store: Pick<MessageStore, "id" | "secret" | "revoked" | "probe">;
   readonly config: Config;
   readonly guard: Guard;
   readonly terminal: Terminal;
@@ -88,6 +91,9 @@ export async function createHandler(
     hosts,
     config,
   });
+  const probe = new StoreProbe(store, {
+    onFailure: (error) => terminal.fail("probe_failed", error),
+  });
   const list: Route = (visit) => {
     requireModerator(visit);
     return sendRooms(rooms);
@@ -103,18 +109,16 @@ export async function createHandler(
     ],
     ["/rooms", new Map([["GET", list]])],
     ["/livez", new Map([["GET", () => new Response("ok\n")]])],
+    ["/healthz", new Map([["GET", () => sendHealth({ ...config, rooms, probe })]])],
   ]);
   for (const [path, file] of await loadFiles(title)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
 
   const respond = async (request: Request, peer: string, address: string) => {
-    const visit = toVisit(request, { address, isSecure: guard.isSecure(request, peer) });
+    const visit = toVisit(request, { address, peer, isSecure: guard.isSecure(request, peer) });
     guard.checkHost(request, peer, address);
-    // A browser asks without it what another site's page may do.
-    if (OPEN_PATHS.includes(visit.url.pathname) || request.method === "OPTIONS") {
-      return await dispatch(visit, routes, inRooms);
-    }
+    if (isOpen(visit)) return await dispatch(visit, routes, inRooms);
     const known = await signIn.identify(visit);
     if (!known.role && sessions.isRequired) return signIn.refuse(known);
     return await dispatch(known, routes, inRooms);
@@ -133,6 +137,13 @@ export async function createHandler(
     }
     return response;
   };
+}
+
+/** Whether a visit is answered without the password. */
+function isOpen({ request, url: { pathname }, peer }: Visit): boolean {
+  // A browser asks without it what another site's page may do.
+  return OPEN_PATHS.includes(pathname) || request.method === "OPTIONS" ||
+    pathname === "/healthz" && isFromHere(request, peer);
 }
 
 /** The one place where an error becomes a response. An internal error is reported on the terminal only. */

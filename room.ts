@@ -142,6 +142,13 @@ export class Rooms implements AsyncDisposable {
     return this.#open.size;
   }
 
+  /** How many streams are open here, in all rooms together. */
+  get readers(): number {
+    let readers = 0;
+    for (const { hub } of this.#open.values()) readers += hub.readers;
+    return readers;
+  }
+
   /**
    * Lets somebody use the room of a name.
    *

@@ -104,6 +104,10 @@ const KINDS = {
     level: "error",
     text: (failure: Failure) => whatFailed("Cannot answer a request", failure),
   },
+  probe_failed: {
+    level: "error",
+    text: (failure: Failure) => whatFailed("Cannot write to the message log", failure),
+  },
   unexpected_error: {
     level: "error",
     text: (failure: Failure) => whatFailed("Unexpected error", failure),
@@ -164,7 +168,7 @@ export type ServerEvent = {
 }[keyof Kinds];
 
 /** An event of a failure within the program. */
-export type FailureName = "request_failed" | "unexpected_error";
+export type FailureName = "request_failed" | "probe_failed" | "unexpected_error";
 
 /** What an event has in common with others of its name. */
 export function kindOf({ event }: ServerEvent): Kind {

@@ -63,6 +63,11 @@ const EXAMPLES: {
     "error",
     "Cannot answer a request (failures since the last line: 3): Error: REASON",
   ],
+  probe_failed: [
+    { error: "Error: REASON", unreported: 3 },
+    "error",
+    "Cannot write to the message log (failures since the last line: 3): Error: REASON",
+  ],
   unexpected_error: [
     { error: "Error: REASON", unreported: 3 },
     "error",

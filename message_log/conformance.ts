@@ -326,6 +326,19 @@ export function testMessageLog(
     });
   }
 
+  testStorage("probe() writes and leaves nothing, and fails once it is closed", async (storage) => {
+    const store = await storage.open({ keep: 10 });
+    {
+      await using log = await store.openLog("");
+      const before = await appendAll(log, 3);
+      await store.probe();
+      assertEquals((await readAll(log)).entries, before);
+    }
+    assertEquals(await store.rooms(), [{ name: "", messages: 3 }]);
+    await store[Symbol.asyncDispose]();
+    await assertRejects(() => store.probe(), LogUnavailableError);
+  });
+
   test("carries every text through unchanged", async (log) => {
     const texts = [
       "a\nb",

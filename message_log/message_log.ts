@@ -213,6 +213,14 @@ export interface MessageStore extends AsyncDisposable {
    */
   rooms(): Promise<RoomEntry[]>;
   /**
+   * Writes as an append does, but nothing that lasts: whether a message could be stored just now.
+   *
+   * @throws {LogUnavailableError} If it could not.
+   */
+  probe(): Promise<void>;
+  /** What the clock shows that ids go by, in milliseconds since 1970; absent where that is this machine's. */
+  readonly now?: number;
+  /**
    * Opens the log of a room; the main room's name is empty. A log that is open is to be
    * disposed of before it is opened again. A room without messages and state leaves nothing behind.
    */

@@ -14,7 +14,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { UnfinishedRemovalError } from "./message_log.ts";
 import { SqliteErasure } from "./sqlite_erasure.ts";
 import { isSqliteError, toLogError } from "./sqlite_errors.ts";
-import { checkOwner, ForeignFileError, migrate, readPragma } from "./sqlite_schema.ts";
+import { checkOwner, ForeignFileError, markAsOurs, migrate, readPragma } from "./sqlite_schema.ts";
 
 /** The pause between two steps of trimming, so that posts get their turns. */
 const TRIM_PAUSE_MS = 25;
@@ -171,6 +171,11 @@ export class SqliteDatabase implements Disposable {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Writes something to the file that is there already. */
+  probe(): void {
+    this.#transact(() => markAsOurs(this.#db));
   }
 
   /** Stores what waits, and closes the database. Closing again changes nothing. */

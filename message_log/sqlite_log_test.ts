@@ -3,6 +3,7 @@
 import {
   assert,
   assertEquals,
+  assertLess,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
@@ -124,6 +125,19 @@ Deno.test("SqliteStore.open() makes a file that only its user can read", {
   for (const file of [path, `${path}-wal`]) {
     assertEquals((await Deno.stat(file)).mode! & 0o777, 0o600, file);
   }
+});
+
+Deno.test("SqliteStore.probe() commits to the file each time", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  await using store = SqliteStore.open(path, { keep: 10 });
+  const size = async () => (await Deno.stat(`${path}-wal`)).size;
+  const sizes = [await size()];
+  for (let n = 0; n < 3; n++) {
+    await store.probe();
+    sizes.push(await size());
+  }
+  for (let n = 1; n < sizes.length; n++) assertLess(sizes[n - 1], sizes[n]);
 });
 
 Deno.test("SqliteLog overwrites what is no longer kept", { ignore }, async () => {

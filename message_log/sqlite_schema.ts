@@ -115,11 +115,16 @@ export function migrate(db: DatabaseSync, now: number): void {
   for (const step of MIGRATIONS.slice(readPragma(db, "user_version"))) {
     db.exec(step.replace(":now", String(now)).replace(":secret", `x'${secret}'`));
   }
+  markAsOurs(db);
   db.exec(`
-    PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${MIGRATIONS.length};
     COMMIT;
   `);
+}
+
+/** Writes the mark into the file's header, also where it is there already: the page is written again. */
+export function markAsOurs(db: DatabaseSync): void {
+  db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
 }
 
 /** The value of a PRAGMA that is a number. */

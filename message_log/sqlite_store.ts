@@ -104,6 +104,16 @@ export class SqliteStore implements MessageStore {
   }
 
   // deno-lint-ignore require-await
+  async probe(): Promise<void> {
+    if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
+    try {
+      this.#database.probe();
+    } catch (error) {
+      throw toLogError(error);
+    }
+  }
+
+  // deno-lint-ignore require-await
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#expiry);
     this.#database[Symbol.dispose]();

@@ -17,6 +17,8 @@ export interface Visit {
   readonly url: URL;
   /** The visitor's IP address; `unknown` where the request came through no connection. */
   readonly address: string;
+  /** The address at the other end of the connection, a proxy's maybe; `unknown` likewise. */
+  readonly peer: string;
   /** The visitor sees HTTPS. */
   readonly isSecure: boolean;
   /** What the visitor has shown to be; undefined for one who has shown nothing. */
@@ -33,7 +35,9 @@ export interface Visit {
  */
 export function toVisit(
   request: Request,
-  { address = "unknown", isSecure = false }: Partial<Pick<Visit, "address" | "isSecure">> = {},
+  { address = "unknown", peer = "unknown", isSecure = false }: Partial<
+    Pick<Visit, "address" | "peer" | "isSecure">
+  > = {},
 ): Visit {
   const { length } = request.url;
   if (length > MAX_URL_LENGTH) {
@@ -43,7 +47,7 @@ export function toVisit(
     );
   }
   const url = HOST.test(hostOf(request)) ? URL.parse(request.url) : null;
-  if (url) return { request, url, address, isSecure };
+  if (url) return { request, url, address, peer, isSecure };
   throw new HttpError(
     STATUS_CODE.BadRequest,
     "The address of the request can't be parsed; check its Host header and its path.",

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { compareIds } from "../chat_message.ts";
 import { ChatProcess, runToEnd } from "./chat_process.ts";
 import { EventReader } from "./event_reader.ts";
+import { until } from "./until.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 const REFUSALS = 20;
@@ -86,6 +87,35 @@ Deno.test("a full disk refuses posts, ends no stream and leaves no message half-
   assertEquals(response.status, 201);
   const { id } = await response.json();
   assert(compareIds(id, stored.at(-1)!.id) > 0);
+});
+
+Deno.test("GET /healthz is a 503 on a full disk, and a 200 once there is room", {
+  ignore: ignore || Deno.build.os === "windows",
+}, async () => {
+  await using file = await newFile();
+  const health = async ({ port }: ChatProcess) => {
+    const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+    return [response.status, (await response.json()).status];
+  };
+  {
+    await using chat = await ChatProcess.start(file.flags, { maxFileBytes: 256 * 1024 });
+    assertEquals(await health(chat), [200, "ok"]);
+    // What a long message does not fit into a short one may.
+    for (const message of ["👋".repeat(4000), "👋"]) {
+      let status = 201;
+      for (let n = 0; status === 201; n++) {
+        assert(n < MAX_POSTS, "posts are answered 201 that do not fit on the disk");
+        const response = await post(chat, { message });
+        status = response.status;
+        await response.body?.cancel();
+      }
+      assertEquals(status, 503);
+    }
+    await until(async () => (await health(chat))[0] === 503);
+    assertEquals(await health(chat), [503, "unavailable"]);
+  }
+  await using chat = await ChatProcess.start(file.flags);
+  assertEquals(await health(chat), [200, "ok"]);
 });
 
 Deno.test("errors that can't be printed on a full disk end nothing", {

@@ -55,6 +55,7 @@ export function changedStore(
     secret: store.secret,
     revoked: store.revoked,
     rooms: () => store.rooms(),
+    probe: () => store.probe(),
     openLog: (room) => store.openLog(room),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
     ...changes,

@@ -57,6 +57,11 @@ export class AddressRange {
   }
 }
 
+/** Where a machine reaches itself. */
+const LOOPBACK = ["127.0.0.0/8", "::1"].map((text) => AddressRange.parse(text)!);
+/** What proxies add to the requests that they pass on. */
+const PASSED_ON = /^(?:forwarded|via|x-real-ip|x-forwarded-.+)$/;
+
 /**
  * Who a request is from: the last address in `X-Forwarded-For` that is not a trusted proxy's, if the
  * one that sent it is. What stands before that anybody may have written.
@@ -78,6 +83,12 @@ export function visitorAddress(
     visitor = address;
   }
   return visitor;
+}
+
+/** Whether a request comes from this machine itself, and no proxy says that it has passed it on. */
+export function isFromHere({ headers }: Request, peer: string): boolean {
+  return LOOPBACK.some((range) => range.has(peer)) &&
+    !Array.from(headers.keys()).some((name) => PASSED_ON.test(name));
 }
 
 /** An address without port, brackets and zone. With a port, IPv6 is in brackets. */

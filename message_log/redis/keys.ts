@@ -11,6 +11,8 @@ export const KEYS = {
   revoked: "{chat}:revoked",
   /** Hash: what each instance says of itself, and until when. */
   instances: "{chat}:instances",
+  /** Stream: what is written to see whether that is possible. */
+  probe: "{chat}:probe",
 };
 
 /** Those of a room. */

@@ -6,6 +6,7 @@ import BEGIN from "./begin.lua" with { type: "text" };
 import COMMON from "./common.lua" with { type: "text" };
 import ERASE from "./erase.lua" with { type: "text" };
 import EXPIRE from "./expire.lua" with { type: "text" };
+import PROBE from "./probe.lua" with { type: "text" };
 import READ from "./read.lua" with { type: "text" };
 import REVOKE from "./revoke.lua" with { type: "text" };
 import ROOMS from "./rooms.lua" with { type: "text" };
@@ -33,6 +34,7 @@ export const SCRIPTS = {
   begin: await script(BEGIN, ALLOWED),
   erase: await script(ERASE, ALLOWED),
   expire: await script(EXPIRE, ALLOWED),
+  probe: await script(PROBE),
   read: await script(READ, " flags=no-writes"),
   revoke: await script(REVOKE, ALLOWED),
   rooms: await script(ROOMS, " flags=no-writes"),

@@ -173,6 +173,15 @@ export class RedisStore implements MessageStore {
     return entries;
   }
 
+  async probe(): Promise<void> {
+    this.#checkOpen();
+    await this.#link.run(SCRIPTS.probe, [KEYS.probe], []);
+  }
+
+  get now(): number {
+    return this.#link.now;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#expiry);

@@ -53,6 +53,10 @@ class WatchedStore implements MessageStore {
     return this.#store.rooms();
   }
 
+  probe(): Promise<void> {
+    return this.#store.probe();
+  }
+
   /** A log takes a turn to open and to close: others come meanwhile. */
   async openLog(room: string): Promise<MessageLog> {
     assert(!this.used.has(room), `the room "${room}" is opened twice`);
