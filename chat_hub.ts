@@ -15,6 +15,7 @@ import {
 import { Presence } from "./reader/presence.ts";
 import { type FanOut, FanOutTurns } from "./reader/fan_out_turns.ts";
 import type { Reader, ReaderHub } from "./reader/reader.ts";
+import type { EndReason, ReaderObserver } from "./reader/reader_observer.ts";
 import { entryFrames, retryFrame } from "./reader/sse_frame.ts";
 
 /** Options for {@linkcode ChatHub}. */
@@ -25,6 +26,8 @@ export interface ChatHubOptions {
   readonly heartbeatMs: number;
   /** What it shares the turns of the event loop with. @default {new FanOutTurns()} */
   readonly turns?: FanOutTurns;
+  /** Counts what becomes of readers. */
+  readonly observer?: ReaderObserver;
 }
 
 /** The shortest reconnect delay. */
@@ -84,6 +87,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   readonly #turns: FanOutTurns;
   readonly #presence: Presence;
   readonly #elsewhere: ReadersElsewhere | undefined;
+  readonly #observer: ReaderObserver | undefined;
   readonly #subscriptions = new DisposableStack();
   readonly #catchingUp = new Set<Reader>();
   readonly #arriving = new Set<Reader>();
@@ -104,8 +108,9 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   #nextRetry = Math.floor(Math.random() * RETRY_STEPS);
   #isClosed = false;
 
-  constructor({ log, heartbeatMs, turns = new FanOutTurns() }: ChatHubOptions) {
+  constructor({ log, heartbeatMs, turns = new FanOutTurns(), observer }: ChatHubOptions) {
     this.#turns = turns;
+    this.#observer = observer;
     this.#presence = new Presence({
       heartbeatMs,
       onHeartbeat: () => this.#cutIdle(),
@@ -124,6 +129,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   join(reader: Reader): void {
     if (this.#isClosed) return reader.end(this.#retry());
     this.#catchingUp.add(reader);
+    this.#observer?.joined();
     reader.send(this.#retry());
     this.#count();
   }
@@ -136,13 +142,19 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     return true;
   }
 
-  leave(reader: Reader): void {
-    if (this.#remove(reader) && !this.#isClosed) this.#count();
+  leave(reader: Reader, reason: EndReason): void {
+    if (!this.#remove(reader)) return;
+    this.#observer?.ended(reason);
+    if (!this.#isClosed) this.#count();
   }
 
-  sendAway(reader: Reader): void {
+  sendAway(reader: Reader, reason: EndReason): void {
     reader.end(this.#retry());
-    this.leave(reader);
+    this.leave(reader, reason);
+  }
+
+  noteGap(missed: number | null): void {
+    this.#observer?.missed(missed);
   }
 
   /** Sends what waits, then ends every stream. Closing again changes nothing. */
@@ -151,7 +163,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
     this.#subscriptions[Symbol.dispose]();
     while (this.#turns.remove(this)) this.advance(Infinity);
     this.#presence[Symbol.dispose]();
-    for (const reader of this.#all()) this.sendAway(reader);
+    for (const reader of this.#all()) this.sendAway(reader, "shutdown");
     this.#elsewhere?.tell(0);
   }
 
@@ -285,7 +297,7 @@ export class ChatHub implements ReaderHub, FanOut, Disposable {
   #cutIdle(): void {
     for (const reader of this.#all()) {
       if (!reader.isIdle()) continue;
-      this.leave(reader);
+      this.leave(reader, "slow");
       reader.cut();
     }
   }

@@ -792,7 +792,7 @@ Deno.test("Reader sends nothing of a page that was dropped when it had just been
   }));
   const { promise, resolve } = Promise.withResolvers<ReplayPage>();
   const replay = { read: mock.fn(() => pages[1], () => promise, { times: 1 }) };
-  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {} };
+  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {}, noteGap() {} };
   const reader = new Reader(hub, replay, NEWCOMER);
   const stream = new ReadableStream(reader);
   while (replay.read.mock.callCount() === 0) await Promise.resolve();
@@ -814,7 +814,7 @@ Deno.test("Reader reads on where the page that its client waits for has been dro
   const replay = {
     read: mock.fn((): ReplayPage | Promise<ReplayPage> => page, () => promise, { times: 1 }),
   };
-  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {} };
+  const hub = { join() {}, goLive: () => true, leave() {}, sendAway() {}, noteGap() {} };
   const reader = new Reader(hub, replay, NEWCOMER);
   const events = new EventReader(new Response(new ReadableStream(reader)));
   const first = events.next();

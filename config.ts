@@ -192,6 +192,20 @@ const SETTINGS = {
     about: "log every request (never the text of messages)",
     parse: trueOrFalse,
   },
+  metrics: {
+    default: false,
+    takes: "true or false",
+    about: "count what happens, and show it to Prometheus at /metrics",
+    parse: trueOrFalse,
+  },
+  metricsToken: {
+    placeholder: "TEXT",
+    default: undefined as string | undefined,
+    takes: "text of 8 to 200 ASCII characters without spaces",
+    about: "what other machines have to send for /metrics",
+    isSecret: () => true,
+    parse: (text) => /^[!-~]{8,200}$/.test(text) ? text : undefined,
+  },
 } satisfies { [name: string]: Setting<unknown> };
 
 /** What all instances of one chat must have alike. */
@@ -260,7 +274,7 @@ export function readLogFormat(
  * @param args What follows the program's name on the command line.
  * @param env Looks up an environment variable.
  * @throws {ConfigError} For an unknown flag or argument, for a value that a setting does
- * not take, and for a certificate or key without the other.
+ * not take, and for one that lacks another which it needs.
  *
  * @example
  * ```ts
@@ -289,6 +303,11 @@ export function parseConfig(
     throw new ConfigError("--moderator-password must not be the --password; choose another one");
   }
   checkTls(config);
+  if (config.metricsToken && !config.metrics) {
+    throw new ConfigError(
+      "--metrics is missing; --metrics-token needs it, to have something to show",
+    );
+  }
   return config;
 }
 

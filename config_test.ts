@@ -41,6 +41,8 @@ Deno.test("parseConfig() has a default for every setting", () => {
     title: "Simple Chat",
     logFormat: "text",
     verbose: false,
+    metrics: false,
+    metricsToken: undefined,
   });
 });
 
@@ -178,6 +180,27 @@ Deno.test("parseConfig() takes a password, makes one where none is given, and re
     );
     assertEquals(message, "--moderator-password must not be the --password; choose another one");
   }
+});
+
+Deno.test("parseConfig() takes a token for the metrics that a header can carry, and repeats none", () => {
+  for (const text of ["12345678", "x".repeat(200), "a.~+/-_=!"]) {
+    assertEquals(read(["--metrics", "--metrics-token", text]).metricsToken, text);
+  }
+  for (const text of ["secret1", "x".repeat(201), "eight ch", "schlüssel"]) {
+    const { message } = assertThrows(
+      () => read(["--metrics", "--metrics-token", text]),
+      ConfigError,
+    );
+    assertEquals(
+      message,
+      "--metrics-token must be text of 8 to 200 ASCII characters without spaces",
+    );
+  }
+  const { message } = assertThrows(() => read(["--metrics-token", "12345678"]), ConfigError);
+  assertEquals(
+    message,
+    "--metrics is missing; --metrics-token needs it, to have something to show",
+  );
 });
 
 Deno.test("HELP lists every setting with its variable and its default", () => {

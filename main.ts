@@ -21,12 +21,15 @@ import { addressesOf, handout, listening } from "./greeting.ts";
 import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
 import { StoreProbe } from "./message_log/store_probe.ts";
+import { loadMetrics } from "./metrics/load.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Rooms } from "./room.ts";
 import { sendHealth } from "./routes/health.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { routesInRooms } from "./routes/in_rooms.ts";
+import { sendMetrics } from "./routes/metrics.ts";
 import { sendRooms } from "./routes/moderation.ts";
 import { loadFiles, RoomPages } from "./routes/page.ts";
 import { dispatch, type Route } from "./routes/router.ts";
@@ -48,8 +51,11 @@ const LAST_LINES_MS = 100;
 /** What it needs only to start: from then on, a flaw in it gives nobody a file, variable or program. */
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
-/** Open to all, whatever password there is: what the page to sign in at needs, and who asks for life. */
-const OPEN_PATHS = ["/session", "/session.css", "/chat.css", "/icon.svg", "/livez"];
+/**
+ * Open to all, whatever password there is: what the page to sign in at needs, and who asks for life. The
+ * metrics have a token of their own.
+ */
+const OPEN_PATHS = ["/session", "/session.css", "/chat.css", "/icon.svg", "/livez", "/metrics"];
 
 /** What the routes need: the rooms, their settings, who may do what, and where failures are reported. */
 export interface HandlerOptions {
@@ -61,6 +67,8 @@ export interface HandlerOptions {
   readonly terminal: Terminal;
   /** By which others reach the server, the best first. */
   readonly hosts: readonly string[];
+  /** Counts what happens, if that is wanted. */
+  readonly metrics?: Metrics;
 }
 
 /** Answers one request; a server also tells who sent it. */
@@ -71,7 +79,7 @@ export type Handler = (
 
 /** The application, as a function from request to response. */
 export async function createHandler(
-  { rooms, store, config, guard, terminal, hosts }: HandlerOptions,
+  { rooms, store, config, guard, terminal, hosts, metrics }: HandlerOptions,
 ): Promise<Handler> {
   const { title, allowOrigin } = config;
   const visitors = new Visitors(store.secret);
@@ -90,6 +98,7 @@ export async function createHandler(
     pages: new RoomPages({ ...config, storeId: store.id }),
     hosts,
     config,
+    metrics,
   });
   const probe = new StoreProbe(store, {
     onFailure: (error) => terminal.fail("probe_failed", error),
@@ -111,6 +120,11 @@ export async function createHandler(
     ["/livez", new Map([["GET", () => new Response("ok\n")]])],
     ["/healthz", new Map([["GET", () => sendHealth({ ...config, rooms, probe })]])],
   ]);
+  if (metrics) {
+    const { metricsToken } = config;
+    const options = { metrics, metricsToken, rooms, probe, guard };
+    routes.set("/metrics", new Map([["GET", (visit) => sendMetrics(visit, options)]]));
+  }
   for (const [path, file] of await loadFiles(title)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }
@@ -132,6 +146,7 @@ export async function createHandler(
       .catch((error) => toResponse(error, terminal, request));
     setSecurityHeaders(response.headers, request);
     setCorsHeaders(response.headers, request, allowOrigin);
+    metrics?.answered(request, response);
     if (config.verbose) {
       terminal.report(answered(request, response, performance.now() - start, address));
     }
@@ -175,6 +190,7 @@ async function run(
   const ignored = unknownVariables(Object.keys(Deno.env.toObject()));
   if (ignored.length > 0) terminal.report(variablesIgnored(ignored));
   const certificate = await readCertificate(config);
+  const metrics = await loadMetrics(config);
   // Rooms that are named are as many as were wanted.
   const maxRooms = config.rooms === "any" ? config.maxRooms : Infinity;
   await using store = await openStore(config.messageLog, {
@@ -182,10 +198,17 @@ async function run(
     maxRooms,
     settings: sharedSettings(config),
     onAway: (reason) => terminal.report({ event: "store_away", reason }),
-    onBack: (afterMs) => terminal.report({ event: "store_back", ms: Math.round(afterMs) }),
+    onBack: (afterMs) => {
+      metrics?.reconnected();
+      terminal.report({ event: "store_back", ms: Math.round(afterMs) });
+    },
     onWarning: (reason) => terminal.report({ event: "store_endangered", reason }),
   });
-  await using rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, idleMs });
+  await using rooms = new Rooms(store, {
+    heartbeatMs: config.heartbeat * 1000,
+    idleMs,
+    observer: metrics,
+  });
   const names = certificate?.names ?? [];
   const hosts = outerHosts(config.hostname, names);
   using guard = new Guard({
@@ -194,7 +217,7 @@ async function run(
     onRefused: (refused) => terminal.report({ event: "requests_refused", ...refused }),
     onProxy: (address) => terminal.report({ event: "proxy_untrusted", address }),
   });
-  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
+  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts, metrics });
   const server = new Server(handler, {
     hostname: config.hostname,
     port: config.port,

@@ -12,6 +12,7 @@ import type {
   RoomEntry,
   Start,
 } from "./message_log/message_log.ts";
+import type { ReaderObserver } from "./reader/reader_observer.ts";
 import { FanOutTurns } from "./reader/fan_out_turns.ts";
 import { Reader, type ReaderOptions, STREAM_BUFFER } from "./reader/reader.ts";
 import { PageBudget, Replay, toFrames, toJson } from "./reader/replay.ts";
@@ -23,6 +24,12 @@ const IDLE_MS = 60_000;
 /** With more than this open, or twice what is in use, those that nobody uses are closed at once. */
 const MAX_OPEN = 1000;
 
+/** Counts what becomes of readers and messages. */
+export interface RoomObserver extends ReaderObserver {
+  /** A log has emitted a batch; `now` is what the clock shows that ids go by, where it is elsewhere. */
+  emitted(batch: Batch, now: number | undefined): void;
+}
+
 /** Options for {@linkcode Room}. */
 export interface RoomOptions {
   /** Milliseconds between two pings. */
@@ -30,6 +37,7 @@ export interface RoomOptions {
   /** What rooms share. @default {of its own} */
   readonly turns?: FanOutTurns;
   readonly budget?: PageBudget;
+  readonly observer?: RoomObserver;
 }
 
 /** What keeps a room open, until it is disposed of. */
@@ -49,12 +57,12 @@ export class Room implements AsyncDisposable {
   readonly #subscription: Disposable;
   #users = 0;
 
-  constructor(log: MessageLog, { heartbeatMs, turns, budget }: RoomOptions) {
+  constructor(log: MessageLog, { heartbeatMs, turns, budget, observer }: RoomOptions) {
     this.log = log;
     this.heartbeatMs = heartbeatMs;
     this.history = new Replay(log, toJson, budget);
     this.#replay = new Replay(log, toFrames, budget);
-    this.hub = new ChatHub({ log, heartbeatMs, turns });
+    this.hub = new ChatHub({ log, heartbeatMs, turns, observer });
     this.#subscription = log.subscribe((batch) => this.#followers.call(batch));
   }
 
@@ -107,6 +115,7 @@ export interface RoomsOptions {
   readonly heartbeatMs: number;
   /** A room that nobody uses is closed after once to twice this time. @default {60_000} */
   readonly idleMs?: number;
+  readonly observer?: RoomObserver;
 }
 
 /**
@@ -121,7 +130,7 @@ export interface RoomsOptions {
 export class Rooms implements AsyncDisposable {
   readonly #store: MessageStore;
   readonly #idleMs: number;
-  readonly #options: Required<RoomOptions>;
+  readonly #options: RoomOptions;
   readonly #open = new Map<string, Room>();
   /** What a room that is opening or closing is to be waited for. */
   readonly #changing = new Map<string, Promise<unknown>>();
@@ -131,10 +140,10 @@ export class Rooms implements AsyncDisposable {
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
-  constructor(store: MessageStore, { heartbeatMs, idleMs = IDLE_MS }: RoomsOptions) {
+  constructor(store: MessageStore, { heartbeatMs, idleMs = IDLE_MS, observer }: RoomsOptions) {
     this.#store = store;
     this.#idleMs = idleMs;
-    this.#options = { heartbeatMs, turns: new FanOutTurns(), budget: new PageBudget() };
+    this.#options = { heartbeatMs, turns: new FanOutTurns(), budget: new PageBudget(), observer };
   }
 
   /** How many rooms are open. */
@@ -199,6 +208,8 @@ export class Rooms implements AsyncDisposable {
       this.#maxOpen = Math.max(MAX_OPEN, 2 * this.#open.size);
     }
     const room = new Room(await this.#store.openLog(name), this.#options);
+    const { observer } = this.#options;
+    if (observer) room.follow((batch) => observer.emitted(batch, this.#store.now));
     if (this.#isClosed) room.hub.close();
     this.#open.set(name, room);
     if (name !== MAIN_ROOM) this.#timer ??= setInterval(() => this.#closeIdle(), this.#idleMs);

@@ -5,6 +5,7 @@
  */
 
 import { LogUnavailableError, type Start } from "../message_log/message_log.ts";
+import type { EndReason } from "./reader_observer.ts";
 import { nextTurn, PIECE_BYTES } from "./piece.ts";
 import type { Replay, ReplayPage } from "./replay.ts";
 
@@ -28,9 +29,11 @@ export interface ReaderHub {
   /** Takes a reader that has read the log to its end into the fan-out; false if there is more. */
   goLive(reader: Reader): boolean;
   /** Forgets a reader whose stream has ended. */
-  leave(reader: Reader): void;
+  leave(reader: Reader, reason: EndReason): void;
   /** Ends a reader's stream, to be resumed later. */
-  sendAway(reader: Reader): void;
+  sendAway(reader: Reader, reason: EndReason): void;
+  /** Takes note of a gap that a reader is sent: how many messages it misses, null if that is not known. */
+  noteGap(missed: number | null): void;
 }
 
 /** Options for {@linkcode Reader}. */
@@ -113,7 +116,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
 
   cancel(): void {
     this.#finish();
-    this.#hub.leave(this);
+    this.#hub.leave(this, "left");
   }
 
   /** Sends frames, whether or not there is room. */
@@ -152,7 +155,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     const end = frameEnd(bytes, this.#pageSent);
     const cursor = lastId(bytes.subarray(0, end));
     // It has got nothing but a gap, which it would get again.
-    if (cursor === undefined) return this.#hub.sendAway(this);
+    if (cursor === undefined) return this.#hub.sendAway(this, "log");
     this.send(bytes.subarray(this.#pageSent, end));
     this.#cursor = cursor;
     this.#page = undefined;
@@ -188,7 +191,7 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
     this.#controller.error(new BrokenOffError("The reader takes nothing"));
   }
 
-  readonly #leave = () => this.#hub.sendAway(this);
+  readonly #leave = () => this.#hub.sendAway(this, "session");
 
   #finish(): void {
     this.#isOver = true;
@@ -202,9 +205,9 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
       page = await reading;
     } catch (error) {
       if (this.#isOver) return;
-      if (error instanceof LogUnavailableError) return this.#hub.sendAway(this);
+      if (error instanceof LogUnavailableError) return this.#hub.sendAway(this, "log");
       this.#finish();
-      this.#hub.leave(this);
+      this.#hub.leave(this, "log");
       throw error;
     }
     if (!this.#isDropped) return this.#sendPiece(page);
@@ -216,7 +219,8 @@ export class Reader implements UnderlyingDefaultSource<Uint8Array> {
   /** Sends a piece of a page; resolves when it is time for the next. */
   #sendPiece(page: ReplayPage): Promise<void> {
     if (this.#isOver) return nextTurn();
-    const { bytes, cursor, isLast } = page;
+    const { bytes, cursor, isLast, missed } = page;
+    if (missed !== 0 && this.#pageSent === 0) this.#hub.noteGap(missed);
     const isOnly = this.#cursor === undefined && isLast;
     const end = this.#pageSent + (isOnly ? NEWCOMER_PIECE_BYTES : PIECE_BYTES);
     this.send(bytes.subarray(this.#pageSent, end));

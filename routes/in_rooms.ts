@@ -1,7 +1,8 @@
 /** What every room answers: its page, its messages, its moderation, its address to give away. */
 
 import type { Config } from "../config.ts";
-import { LogUnavailableError } from "../message_log/message_log.ts";
+import { LogUnavailableError, type MessageLog } from "../message_log/message_log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { MAIN_ROOM, type Rooms, type RoomUse } from "../room.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import { refusalOf } from "../visitor_guard/mute.ts";
@@ -31,11 +32,12 @@ export interface RoomRoutesOptions {
   /** By which others reach the server, the best first. */
   readonly hosts: readonly string[];
   readonly config: Pick<Config, "title" | "rooms" | "allowOrigin">;
+  readonly metrics?: Pick<Metrics, "appended">;
 }
 
 /** The routes of every room, by what follows its name in the path. */
 export function routesInRooms(
-  { rooms, guard, visitors, sessions, pages, hosts, config }: RoomRoutesOptions,
+  { rooms, guard, visitors, sessions, pages, hosts, config, metrics }: RoomRoutesOptions,
 ): Routes {
   const { title, allowOrigin } = config;
 
@@ -74,7 +76,7 @@ export function routesInRooms(
     const isModerator = visit.role === "moderator";
     return await postMessage(request, {
       room: name,
-      log,
+      log: metrics ? timed(log, metrics) : log,
       author: {
         by: visitor.mark,
         address: visitor.address,
@@ -111,6 +113,21 @@ export function routesInRooms(
     ["/invite.svg", new Map([["GET", allowed(invite)]])],
     ["/moderation", new Map([["GET", allowed(moderation)], ["POST", allowed(act)]])],
   ]);
+}
+
+/** A log of which it is counted how long an append takes. */
+function timed(
+  log: MessageLog,
+  metrics: Pick<Metrics, "appended">,
+): Pick<MessageLog, "append"> {
+  return {
+    async append(post, refuse) {
+      const began = performance.now();
+      const appended = await log.append(post, refuse);
+      metrics.appended(performance.now() - began);
+      return appended;
+    },
+  };
 }
 
 /** Lets a reader into a room; undefined for an EventSource if its log can't be opened now. */

@@ -5,6 +5,7 @@ import { parseConfig } from "../config.ts";
 import { createHandler } from "../main.ts";
 import type { MessageStore } from "../message_log/message_log.ts";
 import { openMessageStore } from "../message_log/open.ts";
+import { loadMetrics } from "../metrics/load.ts";
 import { Rooms } from "../room.ts";
 import { Guard } from "../visitor_guard/guard.ts";
 import { NO_LIMITS } from "./chat_process.ts";
@@ -40,7 +41,8 @@ export async function openChat(
 ) {
   const config = parseConfig([...NO_LIMITS, ...flags], () => undefined);
   const store = options.store ?? await openMessageStore("memory:", config);
-  const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000 });
+  const metrics = await loadMetrics(config);
+  const rooms = new Rooms(store, { heartbeatMs: config.heartbeat * 1000, observer: metrics });
   const { room } = await rooms.enter("");
   const terminal = new RecordedTerminal();
   const guard = new Guard({
@@ -50,7 +52,7 @@ export async function openChat(
     onRefused: (refused) => terminal.report({ event: "requests_refused", ...refused }),
     onProxy: (address) => terminal.report({ event: "proxy_untrusted", address }),
   });
-  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts });
+  const handler = await createHandler({ rooms, store, config, guard, terminal, hosts, metrics });
   const ask = (path: string, init?: RequestInit) => handler(new Request(ORIGIN + path, init));
   return {
     store,

@@ -7,6 +7,7 @@
 
 import { toBase64Url, toCookie } from "./cookie.ts";
 import type { RevokedSessions } from "../message_log/message_log.ts";
+import { digest, isEqual } from "./secret.ts";
 
 const COOKIE = "chat-session";
 /** An id, its time of issue and their signature. */
@@ -165,10 +166,6 @@ export function basicPassword({ headers }: Request): string | undefined {
   }
 }
 
-async function digest(text: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", ENCODER.encode(text)));
-}
-
 /** The key of those who know both the secret and the text. */
 async function importKey(secret: Uint8Array<ArrayBuffer>, text: string): Promise<CryptoKey> {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
@@ -179,11 +176,4 @@ async function importKey(secret: Uint8Array<ArrayBuffer>, text: string): Promise
 
 async function sign(key: CryptoKey, text: string): Promise<string> {
   return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", key, ENCODER.encode(text))));
-}
-
-/** Compares bytes of one length, in a time that tells nothing of them. */
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = 0;
-  for (const [index, byte] of a.entries()) difference |= byte ^ b[index];
-  return difference === 0;
 }

@@ -110,7 +110,7 @@ class WatchedStore implements MessageStore {
 }
 
 /** Options for {@linkcode Server}. */
-export interface ServerOptions extends Required<RoomsOptions> {
+export interface ServerOptions extends Required<Omit<RoomsOptions, "observer">> {
   /** Called when a room's log has been opened. */
   onOpen(room: string): void;
   /** Called with all that a room's log emits. */
