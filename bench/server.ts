@@ -26,8 +26,8 @@ export interface Server {
 /** Starts a server, to be stopped by disposing of `running`; resolves once it listens. */
 export async function startServer(
   target: Target,
-  { messageLog, rooms, tls }:
-    & { messageLog: string }
+  { messageLog, flags = [], rooms, tls }:
+    & { messageLog: string; flags?: readonly string[] }
     & Pick<Options, "rooms">
     & Partial<
       Pick<Options, "tls">
@@ -45,6 +45,7 @@ export async function startServer(
       "--port=0",
       `--message-log=${messageLog}`,
       `--max-rooms=${rooms}`,
+      ...flags,
       ...files ? [`--tls-cert=${files.cert}`, `--tls-key=${files.key}`] : [],
     ]
     : [
