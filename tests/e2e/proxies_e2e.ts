@@ -60,6 +60,19 @@ for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
   });
 }
 
+for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
+  Deno.test(`${proxy.name} as ${proxy.source} configures it makes nobody the same machine`, async () => {
+    await using chat = await ChatProcess.start(["--metrics", "--password", "open sesame"]);
+    await using running = await startProxy(proxy, [chat.port]);
+    for (const [path, status] of [["/metrics", 403], ["/healthz", 401]] as const) {
+      const direct = await fetch(`http://127.0.0.1:${chat.port}${path}`);
+      const passedOn = await fetch(running.url + path);
+      assertEquals([direct.status, passedOn.status], [200, status], path);
+      await Promise.all([direct.body?.cancel(), passedOn.body?.cancel()]);
+    }
+  });
+}
+
 /** A post as the page makes it over plain HTTP, at the address it was reached by. */
 async function post(port: number, message: string): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${port}/chat`, {
