@@ -1,7 +1,7 @@
 /**
  * The figures of one run of the server, in the Prometheus text format. Only a run with `--metrics` loads
- * this, and prom-client with it. What is to be counted is told by the server as it happens; what can be
- * read at any time is given when somebody asks.
+ * this, and prom-client with it. What is to be counted is reported as it happens; what can be read at any time
+ * is given when somebody asks.
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";

@@ -1,6 +1,7 @@
 /** The start on a Redis: what is waited for, refused or warned of, and what is never printed. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { openMessageStore } from "../message_log/open.ts";
 import { openssl } from "./certificate_files.ts";
 import { post, readTexts } from "./chat_client.ts";
 import { ChatProcess, type Ended, runToEnd } from "./chat_process.ts";
@@ -144,6 +145,10 @@ Deno.test("a user of Redis with the rights that compose.yaml gives it is refused
   await a.log.update((state) => ({ ...state, closed: true }));
   await b.log.addressOf("nobody");
   await b.log.read({ latest: 5 });
+  {
+    await using store = await openMessageStore(url, options);
+    await store.probe();
+  }
   await redis.run("SCRIPT", "FLUSH");
   await say(b.log, "after");
   await redis.run("CLIENT", "KILL", "TYPE", "normal");
