@@ -1,8 +1,8 @@
 /**
  * The SQLite database that the logs of all rooms are kept in: the file, the one
  * transaction of a turn, and the trimming of what is no longer kept. What the
- * rows mean is the logs' affair. The database is ours alone while the program
- * runs: a second program that opens the file is refused.
+ * rows mean is the logs' affair. A second server is refused while the program runs;
+ * others may read the file, as a backup does.
  *
  * The file is in WAL mode with `synchronous` at NORMAL: a message that was
  * answered survives the end of the program, however it ends; only a power cut
@@ -14,6 +14,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { UnfinishedRemovalError } from "./message_log.ts";
 import { SqliteErasure } from "./sqlite_erasure.ts";
 import { isSqliteError, toLogError } from "./sqlite_errors.ts";
+import { FileLock } from "./sqlite_lock.ts";
 import { checkOwner, ForeignFileError, markAsOurs, migrate, readPragma } from "./sqlite_schema.ts";
 
 /** The pause between two steps of trimming, so that posts get their turns. */
@@ -22,6 +23,10 @@ const TRIM_PAUSE_MS = 25;
 const VACUUM_PAGES = 200;
 /** A file keeps this part of itself free, for the messages to come. */
 const FREE_PART = 1 / 4;
+/** What could not be erased is tried again after this time. */
+const ERASE_AGAIN_MS = 1000;
+/** How long another program may take to let go of the file when it is opened. */
+const BUSY_TIMEOUT_MS = 1000;
 
 /** SQLite's number for `PRAGMA auto_vacuum = INCREMENTAL`. */
 const INCREMENTAL = 2;
@@ -30,7 +35,7 @@ const IN_MEMORY = ":memory:";
 
 /** What SQLite's errors mean to the person who starts the program. */
 const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
-  ["database is locked", "is in use by another server; stop that one, or use another file"],
+  ["database is locked", "is in use by another program; end that one, or use another file"],
   ["readonly database", "can't be written; give this user write permission, or use another file"],
   ["disk image is malformed", "is damaged; restore it from a copy, or use another file"],
   ["disk is full", "does not fit on the disk; make room, or use another file"],
@@ -64,6 +69,7 @@ export interface Participant {
 export class SqliteDatabase implements Disposable {
   readonly erasure: SqliteErasure;
   readonly #db: DatabaseSync;
+  readonly #lock: FileLock | undefined;
   readonly #begin: StatementSync;
   readonly #commit: StatementSync;
   readonly #rollback: StatementSync;
@@ -73,9 +79,10 @@ export class SqliteDatabase implements Disposable {
   #erasing: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
-  private constructor(db: DatabaseSync, path: string, now: number) {
+  /** @param lock On the file; without one it is in memory. */
+  private constructor(db: DatabaseSync, path: string, lock: FileLock | undefined, now: number) {
     this.#db = db;
-    checkOwner(db);
+    this.#lock = lock;
     db.exec(`
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
@@ -83,10 +90,12 @@ export class SqliteDatabase implements Disposable {
       PRAGMA secure_delete = ON;
     `);
     migrate(db, now);
+    // From now on nobody waits for another program: the event loop would.
+    db.exec("PRAGMA busy_timeout = 0");
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
     this.#rollback = db.prepare("ROLLBACK");
-    this.erasure = new SqliteErasure(db, path === IN_MEMORY ? undefined : path);
+    this.erasure = new SqliteErasure(db, lock && path);
   }
 
   /**
@@ -98,12 +107,17 @@ export class SqliteDatabase implements Disposable {
    */
   static open(path: string, now: number): SqliteDatabase {
     let db: DatabaseSync | undefined;
+    let lock: FileLock | undefined;
     try {
       createFile(path);
       db = new DatabaseSync(path);
-      return new SqliteDatabase(db, path, now);
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      checkOwner(db);
+      if (path !== IN_MEMORY) lock = FileLock.take(path);
+      return new SqliteDatabase(db, path, lock, now);
     } catch (error) {
       db?.close();
+      lock?.[Symbol.dispose]();
       if (error instanceof ForeignFileError) throw new Error(error.message);
       const text = error instanceof Error ? error.message : "";
       const [, problem] = OPEN_ERRORS.find(([part]) => text.includes(part))!;
@@ -157,16 +171,31 @@ export class SqliteDatabase implements Disposable {
     }
   }
 
-  /** Has what was removed overwritten in the background, if that is due. */
-  eraseSoon(): void {
+  /**
+   * Has what was removed overwritten, if that is due.
+   *
+   * @throws {UnfinishedRemovalError} If that is not possible now: it is tried again in the background.
+   */
+  async erase(): Promise<void> {
+    if (!this.erasure.isDue) return;
+    try {
+      await this.erasure.finish();
+    } catch (error) {
+      // A full disk, or somebody who reads the file.
+      if (error instanceof UnfinishedRemovalError) this.eraseSoon(ERASE_AGAIN_MS);
+      throw error;
+    }
+  }
+
+  /** The same in the background. */
+  eraseSoon(pauseMs = TRIM_PAUSE_MS): void {
     if (this.#isClosed || !this.erasure.isDue) return;
     this.#erasing ??= setTimeout(() => {
       this.#erasing = undefined;
-      this.erasure.finish().catch((error) => {
-        // A full disk, most likely. The next removal tries again, and the next start.
+      this.erase().catch((error) => {
         if (!(error instanceof UnfinishedRemovalError)) throw error;
       });
-    }, TRIM_PAUSE_MS);
+    }, pauseMs);
   }
 
   get isClosed(): boolean {
@@ -188,6 +217,7 @@ export class SqliteDatabase implements Disposable {
     this.writeNow();
     this.#db.close();
     this.erasure[Symbol.dispose]();
+    this.#lock?.[Symbol.dispose]();
   }
 
   /** One transaction for all logs; each hears of it once it is over. */

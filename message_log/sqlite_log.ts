@@ -110,7 +110,7 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   async remove(what: Removal): Promise<number> {
-    const { removal, retention, database: { erasure } } = this.#parts;
+    const { removal, retention, database } = this.#parts;
     let count = 0;
     try {
       if (what === "all") {
@@ -137,7 +137,7 @@ export class SqliteLog implements MessageLog, Participant {
       throw new UnfinishedRemovalError("Not all could be removed", { cause: error });
     }
     // Of an earlier one, too, that failed.
-    if (erasure.isDue) await erasure.finish();
+    await database.erase();
     return count;
   }
 

@@ -703,6 +703,67 @@ Deno.test("SqliteLog.remove() says when only the file could not be overwritten",
   assertEquals(findSecrets(path), new Set());
 });
 
+/** Reads a file as a backup does, until it is disposed of. */
+function reading(path: string): Disposable {
+  const db = new DatabaseSync(path);
+  db.exec("BEGIN");
+  db.prepare("SELECT count(*) FROM messages").get();
+  return db;
+}
+
+Deno.test("SqliteLog.remove() waits for who reads the file, and leaves nothing in it then", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  await using log = await open(path, { keep: 100 });
+  const { id } = await append(log, "SECRET-1-1.");
+  let isOver = false;
+  let removing: Promise<unknown>;
+  {
+    using _reading = reading(path);
+    removing = log.remove({ id }).finally(() => isOver = true);
+    await until(() => findSecrets(path).size === 1);
+    for (let n = 0; n < 10; n++) await nextTurn();
+    // Others do not see it any more, and posts do not wait.
+    const entry = await append(log, "next");
+    assertEquals((await log.read({ latest: 1 })).entries, [entry]);
+    assertEquals([isOver, findSecrets(path).size], [false, 1]);
+  }
+  assertEquals(await removing, 1);
+  assertEquals(findSecrets(path), new Set());
+});
+
+Deno.test(
+  "SqliteLog.remove() says that the text is left where somebody reads on, and erases it then",
+  {
+    ignore,
+  },
+  async () => {
+    await using folder = await newFolder();
+    const path = `${folder.path}/chat.db`;
+    await using log = await open(path, { keep: 100 });
+    const { id } = await append(log, "SECRET-1-1.");
+    mock.timers.enable({ apis: ["setTimeout"] });
+    using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+    const wait = async (isOver: () => boolean) => {
+      while (!isOver()) {
+        mock.timers.tick(20);
+        await nextTurn();
+      }
+    };
+    {
+      using _reading = reading(path);
+      let error: unknown;
+      log.remove({ id }).catch((reason) => error = reason);
+      await wait(() => error !== undefined);
+      assert(error instanceof UnfinishedRemovalError);
+      assertEquals(findSecrets(path).size, 1);
+    }
+    await wait(() => findSecrets(path).size === 0);
+  },
+);
+
 Deno.test("SqliteLog.remove() goes through the file once for many, and not for nothing", {
   ignore,
 }, async () => {

@@ -4,8 +4,6 @@ import type { DatabaseSync } from "node:sqlite";
 
 /** Marks the file as ours in its header: "CHAT" in ASCII. */
 const APPLICATION_ID = 0x43484154;
-/** How long a previous run may take to release the file. */
-const BUSY_TIMEOUT_MS = 1000;
 const SECRET_BYTES = 32;
 
 /** How the schema grew; a file's `user_version` is the number of steps it has taken. */
@@ -91,7 +89,6 @@ export class ForeignFileError extends Error {}
 
 /** Refuses a database of another program, or of a newer version, before anything is written. */
 export function checkOwner(db: DatabaseSync): void {
-  db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA locking_mode = EXCLUSIVE;`);
   const owner = readPragma(db, "application_id");
   const { tables } = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()!;
   if (owner !== APPLICATION_ID && tables !== 0) {

@@ -1,0 +1,113 @@
+/** `deno task backup`, as it is typed, while the chat runs. */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "node:path";
+import deno from "../deno.json" with { type: "json" };
+import { openLog } from "./open_log.ts";
+import { ChatProcess } from "./chat_process.ts";
+import { newFolder } from "./folder.ts";
+
+const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
+const ROOT = join(import.meta.dirname!, "..");
+
+async function runBackup(args: string[], env: Record<string, string> = {}) {
+  const [, ...command] = deno.tasks.backup.command.split(" ");
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...command, ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", ...env },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test("a backup of a chat that is written to has all that was answered before, and no holes", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const [url, copy] = [`sqlite:${folder.path}/chat.db`, `${folder.path}/copy.db`];
+  await using chat = await ChatProcess.start(["--message-log", url]);
+  const ids: string[] = [];
+  const post = async () => {
+    const response = await fetch(`${chat.numericUrl}/chat`, {
+      method: "POST",
+      body: new URLSearchParams({ message: `message ${ids.length}` }),
+    });
+    assertEquals(response.status, 201);
+    ids.push((await response.json()).id);
+  };
+  for (let n = 0; n < 100; n++) await post();
+  let isOver = false;
+  const backup = runBackup([copy], { CHAT_MESSAGE_LOG: url }).finally(() => isOver = true);
+  const before = ids.length;
+  while (!isOver) await post();
+  const { code, stdout, stderr } = await backup;
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^Copied [\d,]+ messages \([\d.]+ MB\) to \/.*copy\.db in [\d.]+ s\n$/);
+  await post();
+  await using log = await openLog(`sqlite:${copy}`, { keep: 10_000 });
+  const copied: string[] = [];
+  for (let since: string | undefined, end = false; !end;) {
+    const page = await log.read({ since });
+    copied.push(...page.entries.map(({ id }) => id));
+    since = page.cursor;
+    end = page.cursor === page.end;
+  }
+  assert(copied.length >= before && copied.length < ids.length, `${copied.length}`);
+  assertEquals(copied, ids.slice(0, copied.length));
+});
+
+Deno.test(
+  "a backup that is not possible is one clear line, and an exit code",
+  { ignore },
+  async () => {
+    await using folder = await newFolder();
+    const copy = `${folder.path}/copy.db`;
+    const cases: [args: string[], line: RegExp][] = [
+      [[], /name one file to copy to/],
+      [[copy, "two"], /name one file to copy to/],
+      [[copy, "--verbose"], /Unknown option '--verbose'; --help/],
+      [[copy, "--message-log", "chat.db"], /--message-log must be sqlite:PATH/],
+      [[copy, "--message-log", "memory:"], /memory: is in no file/],
+      [[copy, "--message-log", "redis://:secret@127.0.0.1"], /Redis copies what it has itself/],
+      [
+        [copy, "--message-log", `sqlite:${folder.path}/none.db`],
+        /there is no message log .*none\.db/,
+      ],
+    ];
+    for (const [args, line] of cases) {
+      const { code, stdout, stderr } = await runBackup(args);
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, line);
+      assertMatch(stderr, /^Cannot back up: .*\n$/);
+      assert(!stderr.includes("secret"));
+    }
+    const { code, stdout } = await runBackup(["--help"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /deno task backup TARGET/);
+  },
+);
+
+Deno.test("a backup that does not fit on the disk leaves nothing there", {
+  ignore: ignore || Deno.build.os === "windows",
+}, async () => {
+  await using folder = await newFolder();
+  const [path, copies] = [`${folder.path}/chat.db`, `${folder.path}/copies`];
+  await Deno.mkdir(copies);
+  {
+    await using log = await openLog(`sqlite:${path}`, { keep: 1000 });
+    const message = "x".repeat(4000);
+    const posts = Array.from({ length: 500 }, () => log.append({ nickname: "ann", message }));
+    await Promise.all(posts);
+  }
+  const [, ...command] = deno.tasks.backup.command.split(" ");
+  const limited = 'trap \'\' XFSZ; ulimit -f 512; exec "$0" "$@"';
+  const { code, stderr } = await new Deno.Command("bash", {
+    args: ["-c", limited, Deno.execPath(), ...command, `${copies}/copy.db`],
+    cwd: ROOT,
+    env: { NO_COLOR: "1", CHAT_MESSAGE_LOG: `sqlite:${path}` },
+  }).output();
+  assertEquals(code, 1);
+  assertMatch(new TextDecoder().decode(stderr), /^Cannot back up: [^\n]* make room[^\n]*\n$/);
+  assertEquals([...Deno.readDirSync(copies)], []);
+});
