@@ -135,6 +135,69 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     assertEquals(missed, parseId(entries[0].id)!.seq - 11);
   });
 
+  test("delete() takes everything of a room out by one entry, and remembers nothing", async (log) => {
+    const post = { nickname: "ann", message: "hi", by: ANN, address: "secret" };
+    const keys = ["cleared", "removed", "there"];
+    const ids: string[] = [];
+    for (const key of keys) {
+      ids.push((await log.append({ ...post, key })).entry.id);
+      if (key === "cleared") await log.remove("all");
+      if (key === "removed") await log.remove({ id: ids.at(-1)! });
+    }
+    await appendAll(log, 700);
+    await log.update(() => CLOSED);
+    const batches: LogEntry[] = [];
+    using _subscription = log.subscribe(({ entries }) => batches.push(...entries));
+    assertEquals(await log.delete(), 701);
+    await until(() => batches.length > 0);
+    assertEquals(batches.map(({ removes }) => removes), ["all"]);
+    assertEquals([log.state, await log.addressOf(ANN)], [{ closed: false, muted: [] }, undefined]);
+    const { entries } = await readAll(log);
+    assertEquals(entries, batches);
+    for (const id of ids) {
+      const page = await readAll(log, { since: id });
+      assertEquals([page.missed, page.entries], [0, batches]);
+    }
+    const before = parseId(batches[0].id)!;
+    for (const [n, key] of keys.entries()) {
+      const { entry, repeated } = await log.append({ ...post, key });
+      const { ms, seq } = parseId(entry.id)!;
+      assertEquals([repeated, seq, ms >= before.ms], [false, before.seq + n + 1, true]);
+    }
+    assertEquals(await log.addressOf(ANN), "secret");
+  });
+
+  testStorage("delete() has a room begin anew, with ids that it never gave", async (storage) => {
+    const now = Date.UTC(2026, 0, 1);
+    await using store = await storage.open({ keep: 100, maxRooms: 1, now: () => now });
+    const given = new Set<string>();
+    for (let n = 0; n < 3; n++) {
+      await using biology = await store.openLog("biology");
+      assertEquals((await readAll(biology, { latest: 50 })).entries, []);
+      for (const { id } of await appendAll(biology, 5)) {
+        assert(!given.has(id), id);
+        given.add(id);
+      }
+      assertEquals(await biology.delete(), 5);
+      assertEquals(await store.rooms(), []);
+      if (n === 1) await biology.update(() => CLOSED);
+      if (n === 1) assertEquals(await biology.delete(), 0);
+      assertEquals(await store.rooms(), []);
+      const { entries } = await readAll(biology);
+      for (const { id } of entries) given.add(id);
+    }
+    await using physics = await store.openLog("physics");
+    await append(physics, "hi");
+    assertEquals(await physics.delete(), 1);
+  });
+
+  testStorage("delete() leaves nothing behind where there is no room", async (storage) => {
+    await using store = await storage.open({ keep: 100 });
+    await using log = await store.openLog("biology");
+    assertEquals(await log.delete(), 0);
+    assertEquals([(await readAll(log)).entries, await store.rooms()], [[], []]);
+  });
+
   test("append() refuses the key of a removed message", async (log) => {
     const post = { nickname: "ann", message: "hi", key: "k" };
     const { entry } = await log.append(post);
@@ -323,6 +386,29 @@ export function testModeration(testStorage: Register, survives: boolean): void {
     const page = await readAll(log, { since: ids[4] });
     assertEquals([page.missed, page.entries.map(({ removes }) => removes)], [0, ["all"]]);
   });
+
+  testStorage(
+    "remembers nothing of a room that was deleted when it is opened again",
+    async (storage) => {
+      const post = { nickname: "ann", message: "hi", key: "k", by: ANN, address: "secret" };
+      {
+        await using store = await storage.open({ keep: 100 });
+        await using log = await store.openLog("biology");
+        await log.append(post);
+        await log.update(() => CLOSED);
+        await log.delete();
+      }
+      await using store = await storage.open({ keep: 100 });
+      assertEquals(await store.rooms(), []);
+      await using log = await store.openLog("biology");
+      assertEquals([log.state, await log.addressOf(ANN)], [
+        { closed: false, muted: [] },
+        undefined,
+      ]);
+      assertEquals((await readAll(log, { latest: 50 })).entries, []);
+      assertEquals((await log.append(post)).repeated, false);
+    },
+  );
 
   testStorage("remembers states and ended sessions when it is opened again", async (storage) => {
     const now = Date.UTC(2026, 0, 1);

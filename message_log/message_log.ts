@@ -132,6 +132,15 @@ export interface MessageLog extends AsyncDisposable {
    * @throws {UnfinishedRemovalError} If it could not be brought to its end.
    */
   remove(what: Removal): Promise<number>;
+  /**
+   * Removes everything that is kept of the room, by one entry for all: its messages, what is remembered
+   * of those that were removed before, addresses and the state. Returns how many messages there were.
+   * The room begins anew with the next message; no id is given again.
+   *
+   * @throws {LogUnavailableError} If that can't be stored now; nothing was removed.
+   * @throws {UnfinishedRemovalError} If it could not be brought to its end.
+   */
+  delete(): Promise<number>;
   /** The room's state; mutes that have ended are not in it. */
   readonly state: RoomState;
   /**
@@ -293,6 +302,12 @@ export function withoutRemoved(
   return entries.filter(({ id }) =>
     !removed.has(id) && (clear === undefined || compareIds(id, clear.id) >= 0)
   );
+}
+
+/** What it means for a removal that the rest of it could not be stored. */
+export function toUnfinished(error: unknown): unknown {
+  if (!(error instanceof LogUnavailableError)) return error;
+  return new UnfinishedRemovalError("Not all could be removed", { cause: error });
 }
 
 /** Whether a post says what an entry does. */

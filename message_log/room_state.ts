@@ -3,7 +3,7 @@
 import type { RoomState } from "./message_log.ts";
 
 /** Of a room that nobody moderates. */
-const USUAL: RoomState = { closed: false, muted: [] };
+export const USUAL: RoomState = { closed: false, muted: [] };
 
 /** The state without the mutes that have ended. */
 export function withoutEnded(state: RoomState, now: number): RoomState {

@@ -43,6 +43,11 @@ export class SqliteCleared {
     clearedForget.run(room, min);
   }
 
+  /** Forgets some of what is remembered of a room; returns whether there was anything. */
+  forget(room: number): boolean {
+    return this.#statements.clearedForget.run(room, Number.MAX_SAFE_INTEGER).changes > 0;
+  }
+
   hasKey(room: number, key: string): boolean {
     return firstNumber(this.#statements.clearedHas, room, key) !== undefined;
   }

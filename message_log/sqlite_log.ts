@@ -21,7 +21,7 @@ import {
   RemovedError,
   RoomLimitError,
   type RoomState,
-  UnfinishedRemovalError,
+  toUnfinished,
 } from "./message_log.ts";
 import { stateJson, withoutEnded } from "./room_state.ts";
 import type { SqliteCleared } from "./sqlite_cleared.ts";
@@ -110,7 +110,7 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   async remove(what: Removal): Promise<number> {
-    const { removal, retention, database } = this.#parts;
+    const { removal, database } = this.#parts;
     let count = 0;
     try {
       if (what === "all") {
@@ -128,15 +128,24 @@ export class SqliteLog implements MessageLog, Participant {
           await pause();
         }
       }
-      while (count > 0 && this.#span.first < this.#span.oldest) {
-        await this.#enqueue(0, ({ span }) => retention.trim(span));
-        await pause();
-      }
+      if (count > 0) await this.#trimNow();
     } catch (error) {
-      if (count === 0 || !(error instanceof LogUnavailableError)) throw error;
-      throw new UnfinishedRemovalError("Not all could be removed", { cause: error });
+      throw count === 0 ? error : toUnfinished(error);
     }
     // Of an earlier one, too, that failed.
+    await database.erase();
+    return count;
+  }
+
+  async delete(): Promise<number> {
+    const { removal, cleared, database } = this.#parts;
+    const count = await this.#enqueue(1, (turn) => removal.delete(turn));
+    try {
+      await this.#trimNow();
+      while (await this.#enqueue(0, ({ span }) => cleared.forget(span.id))) await pause();
+    } catch (error) {
+      throw toUnfinished(error);
+    }
     await database.erase();
     return count;
   }
@@ -292,6 +301,14 @@ export class SqliteLog implements MessageLog, Participant {
     span.id ||= this.#parts.rooms.add({ name: this.room, born: span.born, ms });
   }
 
+  /** Deletes the rows of what is no longer kept, in short steps. */
+  async #trimNow(): Promise<void> {
+    while (this.#span.first < this.#span.oldest) {
+      await this.#enqueue(0, ({ span }) => this.#parts.retention.trim(span));
+      await pause();
+    }
+  }
+
   #trimIfDue(): void {
     if (this.#span.first < this.#span.oldest) this.#parts.database.trimSoon(this);
   }
@@ -318,8 +335,9 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   #dropIfEmpty(): void {
-    const { id, first, last, lastMs } = this.#span;
-    if (first <= last || id === NO_ROOM) return;
+    const { id, first, last, lastMs, deleted } = this.#span;
+    const isEmpty = first > last || first === last && last === deleted;
+    if (!isEmpty || id === NO_ROOM) return;
     try {
       this.#parts.rooms.drop({ name: this.room, id, ms: lastMs });
     } catch (error) {
@@ -333,12 +351,14 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   /** The room's message with a key. One that is no longer kept gives its key up, unless it was removed. */
-  #findKey({ id, oldest, cleared }: Span, key: string): Row | typeof REMOVED | undefined {
+  #findKey({ id, oldest, cleared, deleted }: Span, key: string): Row | typeof REMOVED | undefined {
     const { statements } = this.#parts;
     const row = statements.byKey.get(id, key) as Row | undefined;
     if (row && row.seq >= oldest) return row;
     // Its row is deleted after it was removed.
-    if (row && row.seq < cleared || this.#parts.cleared.hasKey(id, key)) return REMOVED;
+    if (row && deleted < row.seq && row.seq < cleared || this.#parts.cleared.hasKey(id, key)) {
+      return REMOVED;
+    }
     if (row) statements.dropKey.run(id, row.seq);
   }
 }

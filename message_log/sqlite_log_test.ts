@@ -613,6 +613,53 @@ Deno.test(
   },
 );
 
+Deno.test("SqliteLog leaves nothing in the file of a room that is deleted, nor its name", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const room = "SECRET-0-0.";
+  const post = { nickname: "ann", message: "SECRET-1-1.", key: "SECRET-2-2." };
+  await using store = SqliteStore.open(path, { keep: 10_000 });
+  await using main = store.openLog("");
+  {
+    await using log = store.openLog(room);
+    await log.append({ ...post, by: "SECRET-3-3.", address: "SECRET-4-4." });
+    await log.remove("all");
+    await log.append({ ...post, key: "SECRET-5-5." });
+    const mute = { by: "SECRET-6-6.", since: 0, until: Date.now() + 60_000 };
+    await log.update(() => ({ closed: true, muted: [mute] }));
+    assertEquals(findSecrets(path).size, 7);
+    await log.delete();
+    assertEquals(findSecrets(path), new Set([room]));
+  }
+  await append(main, "hi");
+  await until(() => findSecrets(path).size === 0);
+});
+
+Deno.test("SqliteStore.open() makes up for the deletion of a room that a kill has interrupted", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const killed = `${folder.path}/killed.db`;
+  let given: Set<string>;
+  {
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const logs = openLogs(store);
+    const secrets = (await writeSecrets(logs)).filter(({ room }) => room === "biology");
+    given = new Set(secrets.map(({ text }) => text));
+    await logs.get("biology")!.update(() => ({ closed: true, muted: [] }));
+    using _copying = copyAtEach(logs.get("biology")!, path, killed);
+    await logs.get("biology")!.delete();
+  }
+  assert(!findSecrets(killed).isDisjointFrom(given));
+  await using store = SqliteStore.open(killed, { keep: 10_000 });
+  assertEquals((await store.rooms()).map(({ name }) => name), ["", "physics"]);
+  await until(() => isErased(killed));
+  assert(findSecrets(killed).isDisjointFrom(given));
+});
+
 /** Copies a file and its WAL as they are when something has become durable: what a kill then leaves. */
 function copyAtEach(log: MessageLog, path: string, copy: string): Disposable {
   return log.subscribe(() => {

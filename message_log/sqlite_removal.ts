@@ -6,7 +6,16 @@
 import type { StatementSync } from "node:sqlite";
 import type { SqliteCleared } from "./sqlite_cleared.ts";
 import type { SqliteErasure } from "./sqlite_erasure.ts";
-import { ALL, firstNumber, MARK, type PAGE_STATEMENTS, type SqlitePages } from "./sqlite_pages.ts";
+import {
+  ALL,
+  firstNumber,
+  MARK,
+  NO_ROOM,
+  type PAGE_STATEMENTS,
+  type SqlitePages,
+} from "./sqlite_pages.ts";
+import { USUAL } from "./room_state.ts";
+import type { SqliteRooms } from "./sqlite_rooms.ts";
 import { countMessages, type Span } from "./sqlite_span.ts";
 import type { Turn } from "./sqlite_turn.ts";
 
@@ -40,6 +49,7 @@ export interface SqliteRemovalOptions {
     StatementSync
   >;
   readonly pages: SqlitePages;
+  readonly rooms: SqliteRooms;
   readonly cleared: SqliteCleared;
   readonly erasure: SqliteErasure;
 }
@@ -74,13 +84,22 @@ export class SqliteRemoval {
 
   /** Removes all messages; returns how many. */
   clear(turn: Turn): number {
-    const { span } = turn;
+    const count = countMessages(turn.span);
+    if (count > 0) this.#removeAll(turn);
+    return count;
+  }
+
+  /** Removes all messages and the state, and has nothing remembered; returns how many messages. */
+  delete(turn: Turn): number {
+    const { span, ms } = turn;
+    if (span.id === NO_ROOM) return 0;
     const count = countMessages(span);
-    if (count === 0) return 0;
-    this.#append(turn, ALL);
-    span.oldest = span.last;
-    span.dead = 1;
-    span.cleared = span.last;
+    this.#removeAll(turn);
+    span.deleted = span.last;
+    span.state = USUAL;
+    const { rooms } = this.#options;
+    rooms.setState(span.id, null);
+    rooms.empty(span.id, span.last, ms);
     return count;
   }
 
@@ -107,6 +126,14 @@ export class SqliteRemoval {
     turn.span.dead++;
     this.#append(turn, `${firstNumber(msOf, id, seq)}-${seq}`);
     return 1;
+  }
+
+  #removeAll(turn: Turn): void {
+    const { span } = turn;
+    this.#append(turn, ALL);
+    span.oldest = span.last;
+    span.dead = 1;
+    span.cleared = span.last;
   }
 
   #append({ span, ms, batch }: Turn, removes: string): void {

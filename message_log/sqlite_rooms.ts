@@ -26,7 +26,8 @@ const STATEMENTS = {
             FROM rooms`,
   interrupted: `SELECT name FROM rooms
                 WHERE oldest > (SELECT min(seq) FROM messages WHERE room = rooms.id)`,
-  hasRows: "SELECT 1 FROM messages WHERE room = ? LIMIT 1",
+  hasRows: `SELECT 1 FROM messages WHERE room = ?1
+            AND seq > (SELECT last FROM rooms WHERE id = ?1) LIMIT 1`,
   count: `SELECT count(*) AS rooms FROM rooms WHERE name <> '' AND
           EXISTS (SELECT 1 FROM messages WHERE room = rooms.id AND removal IS NULL)`,
   add: "INSERT INTO rooms (name, born, last, ms) VALUES (?, ?, 0, ?) RETURNING id",
@@ -36,6 +37,7 @@ const STATEMENTS = {
   // A log that was closed may come late: another may have gone on.
   empty: "UPDATE rooms SET last = max(last, ?), ms = max(ms, ?) WHERE id = ?",
   drop: "DELETE FROM rooms WHERE id = ?",
+  dropRows: "DELETE FROM messages WHERE room = ?",
   dropRuns: "DELETE FROM runs WHERE room = ?",
   dropCleared: "DELETE FROM cleared WHERE room = ?",
   setBorn: "UPDATE log SET born = max(born, ?)",
@@ -47,7 +49,10 @@ export interface RoomRow {
   readonly name: string;
   /** The cursor before the first message is `<born>-0`. */
   readonly born: number;
-  /** Where the room goes on if it has no messages: the last id's parts. */
+  /**
+   * Where the room goes on if there is nothing after it: the last id's parts. What is not after it has
+   * been deleted with the room.
+   */
   readonly last: number;
   readonly ms: number;
   /** Its {@linkcode RoomState} as JSON, if it is not the usual one. */
@@ -159,7 +164,7 @@ export class SqliteRooms {
     this.#statements.setState.run(state, id);
   }
 
-  /** Takes note of where a room goes on that has no entries any more. */
+  /** Takes note of where a room goes on that has no entries any more, or was deleted. */
   empty(id: number, last: number, ms: number): void {
     this.#statements.empty.run(last, ms, id);
   }
@@ -168,10 +173,15 @@ export class SqliteRooms {
   drop({ name, id, ms }: Pick<RoomRow, "name" | "id" | "ms">): void {
     const { database, now, isOpen } = this.#options;
     if (name === MAIN || isOpen(name) || database.isClosed) return;
-    const { hasRows, stateOf, dropRuns, dropCleared, setBorn, drop } = this.#statements;
+    const { hasRows, stateOf, dropRows, dropRuns, dropCleared, setBorn, drop } = this.#statements;
     if (hasRows.get(id) || this.#hasState(stateOf.get(id)?.state as string | null)) return;
     this.runs.delete(id);
     // The room last: whatever a crash leaves of it is dropped at the next start.
+    if (dropRows.run(id).changes > 0) {
+      // SQLite may have left copies of the name.
+      database.erasure.note();
+      database.eraseSoon();
+    }
     dropRuns.run(id);
     dropCleared.run(id);
     // Should it begin again, its ids go on after those that it had.

@@ -39,6 +39,8 @@ type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] };
 export interface Span extends Mutable<LogSpan> {
   /** The sequence number of the oldest row in the database; one past the last if there is none. */
   first: number;
+  /** Of what has no higher number nothing is to be remembered: the room was deleted, or had become empty. */
+  deleted: number;
   state: RoomState;
 }
 
@@ -79,6 +81,7 @@ export class SqliteRetention {
       lastMs: firstNumber(msOf, id, last) ?? (last === 0 ? born : ms),
       dead: firstNumber(countDead, id, oldest, last + 1)!,
       cleared: firstNumber(lastClear, id) ?? 0,
+      deleted: end,
       state: parseState(state),
     };
     this.giveUp(span);
@@ -125,7 +128,7 @@ export class SqliteRetention {
     const end = this.#endOfTrim(span);
     if (first < span.cleared) {
       erasure.note();
-      cleared.add(id, first, end, span.cleared);
+      cleared.add(id, Math.max(first, span.deleted), end, span.cleared);
     }
     statements.trim.run(id, end);
     span.first = end;

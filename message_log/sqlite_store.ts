@@ -182,7 +182,7 @@ function newParts(
     statements,
     pages,
     cleared,
-    removal: new SqliteRemoval({ statements, pages, cleared, erasure }),
+    removal: new SqliteRemoval({ statements, pages, rooms, cleared, erasure }),
     retention: new SqliteRetention({ statements, pages, rooms, cleared, erasure, keep }),
   };
 }

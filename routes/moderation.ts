@@ -4,7 +4,7 @@
 
 import { STATUS_CODE } from "@std/http/status";
 import type { MessageLog, Mute, Removal, RoomState } from "../message_log/message_log.ts";
-import type { Rooms } from "../room.ts";
+import { MAIN_ROOM, type Rooms } from "../room.ts";
 import { isNavigation } from "./accept.ts";
 import { excerpt, HttpError } from "./http_error.ts";
 import { type Fields, readFields, readText, unprocessable } from "./post_fields.ts";
@@ -19,6 +19,9 @@ const MAX_MUTES = 1000;
 /** What messages are marked with. */
 const MARK = /^[\w-]{8}$/;
 
+/** The action that is not for the main room, which is always there. */
+const DELETE = "delete";
+
 /** Does what a request asks for; returns how many messages it has removed, if it removes any. */
 type Action = (log: MessageLog, fields: Fields) => Promise<number | void>;
 
@@ -29,6 +32,7 @@ const ACTIONS = new Map<string, Action>([
   ["close", async (log) => void await log.update((state) => ({ ...state, closed: true }))],
   ["open", async (log) => void await log.update((state) => ({ ...state, closed: false }))],
   ["clear", (log) => log.remove("all")],
+  [DELETE, (log) => log.delete()],
 ]);
 
 /** `GET /moderation`: a room's state. */
@@ -60,6 +64,12 @@ export async function moderate(
     throw unprocessable(
       "action",
       `must be one of ${[...ACTIONS.keys()].join(", ")}, received "${excerpt(name)}"`,
+    );
+  }
+  if (name === DELETE && room === MAIN_ROOM) {
+    throw unprocessable(
+      "action",
+      `can't be "${DELETE}" in the main room; "clear" removes its messages`,
     );
   }
   const removed = await act(log, fields);

@@ -61,6 +61,28 @@ Deno.test("POST /moderation removes one message, all of a sender, or all there i
   await assertRefused(room.act({ action: "remove", by: ANN }), 404, "by");
 });
 
+Deno.test("POST /moderation deletes a room with its messages, keys, mutes and state", async () => {
+  await using room = await openRoom("biology");
+  const post = { nickname: "ann", message: "hi", by: ANN, address: "home", key: "k" };
+  await room.log.append(post);
+  await room.post(BEN);
+  await room.act({ action: "mute", by: ANN });
+  await room.act({ action: "close" });
+  const answer = await (await room.act({ action: "delete" })).json();
+  assertEquals(answer, { ...USUAL, removed: 2 });
+  assertEquals(await room.rooms.list(), []);
+  assertEquals(await room.log.addressOf(ANN), undefined);
+  assertEquals((await room.log.append(post)).repeated, false);
+});
+
+Deno.test("POST /moderation does not delete the main room, and says what does", async () => {
+  await using room = await openRoom();
+  await room.post(ANN);
+  const detail = await assertRefused(room.act({ action: "delete" }), 422, "action");
+  assertMatch(detail, /"clear"/);
+  assertEquals((await room.rooms.list())[0].messages, 1);
+});
+
 Deno.test("POST /moderation mutes a sender, and where it last wrote from, for some minutes", async () => {
   await using room = await openRoom();
   await room.post(ANN, "home");

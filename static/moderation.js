@@ -8,7 +8,7 @@
 /** @import { Transcript } from "./transcript.js" */
 import { ask, attempt, loadDialogs, loadStyle, openDialog } from "./dialog.js";
 import { momentWords } from "./drawing.js";
-import { CHAT, find, make, write } from "./page.js";
+import { CHAT, find, MAIN, make, write } from "./page.js";
 import { request } from "./requests.js";
 
 /** @typedef {{ closed: boolean, muted: { by: string, until: string }[], removed?: number }} RoomState */
@@ -42,6 +42,14 @@ export async function showRoom(/** @type {HTMLDialogElement} */ dialog) {
   clear.addEventListener("click", () => {
     const words = "All messages are removed for everybody. This can't be undone.";
     ask("Clear the room", words, "Clear", () => act({ action: "clear" }));
+  });
+  const remove = find(".delete-room", HTMLButtonElement, section);
+  remove.hidden = CHAT === `${MAIN}chat`;
+  remove.addEventListener("click", () => {
+    const words =
+      "All messages are removed for everybody, and it is forgotten who is muted and that " +
+      "the room is closed. This can't be undone. Whoever writes here begins it anew.";
+    ask("Delete the room", words, "Delete", () => act({ action: "delete" }));
   });
   await refresh();
   write(close, room.closed ? "Open the room" : "Close the room");

@@ -33,6 +33,7 @@ export function changedLog(
     append: (post, refuse) => log.append(post, refuse),
     read: (range) => log.read(range),
     remove: (what) => log.remove(what),
+    delete: () => log.delete(),
     get state() {
       return log.state;
     },

@@ -123,6 +123,34 @@ Deno.test("what is removed at one instance is gone at another, for its readers t
   await assertRejects(() => say(b.log, "a rude word"), { name: "RemovedError" } as never);
 });
 
+Deno.test("a room that is deleted at one instance is so at all, and nothing of it is in Redis", {
+  ignore,
+}, async () => {
+  await using redis = await RedisServer.start();
+  await using a = await openInstance(redis.url);
+  await using b = await openInstance(redis.url);
+  await using atB = await Follower.join(b);
+  const post = { nickname: "ann", message: "a rude word", key: "a rude key", by: "ann-mark" };
+  await a.log.append({ ...post, address: "a rude address" });
+  await a.log.update(() => ({ closed: true, muted: [] }));
+  await until(() => atB.got.length === 1 && b.log.state.closed);
+  assertEquals(await a.log.delete(), 1);
+  await until(() => atB.got.length === 2 && !b.log.state.closed);
+  assertEquals(atB.got[1], "removed all");
+  assertEquals(await b.log.addressOf("ann-mark"), undefined);
+  await until(async () => !(await redis.readFiles()).includes("a rude"));
+  // What is left of it goes by itself.
+  for (const key of ["{chat}:log:", "{chat}:room:"]) {
+    assert(Number(await redis.run("PTTL", key)) > 0, key);
+  }
+  const { entry, repeated } = await b.log.append(post);
+  assertEquals([repeated, entry.id.endsWith("-3")], [false, true]);
+  await until(() => atB.got.length === 3);
+  for (const key of ["{chat}:log:", "{chat}:room:"]) {
+    assertEquals(Number(await redis.run("PTTL", key)), -1, key);
+  }
+});
+
 Deno.test("what is removed is gone from Redis and, once it is rewritten, from its AOF", {
   ignore,
 }, async () => {

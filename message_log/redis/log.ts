@@ -10,7 +10,6 @@ import {
   type Appended,
   type Batch,
   type LogPage,
-  LogUnavailableError,
   type MessageLog,
   type Range,
   type ReadersElsewhere,
@@ -18,9 +17,9 @@ import {
   type Removal,
   type RoomState,
   StoreAwayError,
-  UnfinishedRemovalError,
+  toUnfinished,
 } from "../message_log.ts";
-import { parseState, stateJson, withoutEnded } from "../room_state.ts";
+import { parseState, stateJson, USUAL, withoutEnded } from "../room_state.ts";
 import { ignoreUnavailable, type RedisConnection, RedisError } from "./connection.ts";
 import { isClear, seqOf, toEntries } from "./entries.ts";
 import { type Job, PostJob, type Turn, UpdateJob } from "./jobs.ts";
@@ -173,8 +172,25 @@ export class RedisLog implements MessageLog, Followed {
       }
       if (count > 0) await this.#erase();
     } catch (error) {
-      if (count === 0 || !(error instanceof LogUnavailableError)) throw error;
-      throw new UnfinishedRemovalError("Not all could be removed", { cause: error });
+      throw count === 0 ? error : toUnfinished(error);
+    }
+    return count;
+  }
+
+  async delete(): Promise<number> {
+    const count = await this.#enqueue<unknown>((settle, fail) => ({
+      maxEntries: 1,
+      encode(turn) {
+        turn.state = USUAL;
+        return ["delete"];
+      },
+      settle,
+      fail,
+    })) as number;
+    try {
+      await this.#erase();
+    } catch (error) {
+      throw toUnfinished(error);
     }
     return count;
   }

@@ -10,10 +10,11 @@
 --        remove          id
 --        remove-by       mark, how many entries to look at, the last of all, the last looked at
 --        clear
+--        delete          nothing; the new state is the usual one
 -- Answer the time; 'late', if nothing was done for that; 'stale', version, state if nothing was done
 --        for that; else the last new id or '' and what became of each job:
 --        post, refused   the new id; the entry of a repeat; 'refused', 'removed' or 'full'
---        remove, clear   how many
+--        remove, clear, delete   how many
 --        remove-by       {how many, the last id looked at or '' if that was all}
 
 -- Entries are looked through this many at a time.
@@ -44,6 +45,7 @@ local length = redis.call('XLEN', log)
 local removals = math.min(tonumber(meta[4] or '0'), length)
 local has_state = meta[5]
 local had_messages = length > removals
+local is_deleted = false
 
 -- Ids go on after the highest that anybody knows of.
 local ms, seq = parts(end_of(log, born, meta[3]))
@@ -54,7 +56,7 @@ if known ~= '' then
   seq = math.max(seq, known_seq)
 end
 ms = math.max(ms, now)
-local begin_seq, begin_length = seq, length
+local begin_seq = seq
 
 -- No two rooms have the same ids: a millisecond is shared only where their numbers differ.
 if max_entries > 0 then
@@ -203,6 +205,19 @@ local function clear()
   return count
 end
 
+-- Removes all there is of the room, and has nothing remembered but the place.
+local function delete_room()
+  if length == 0 and not meta[2] then return 0 end
+  local count = length - removals
+  redis.call('UNLINK', keys, marks, removed, cleared)
+  append_removal('all')
+  redis.call('XTRIM', log, 'MAXLEN', 1)
+  length, removals = 1, 1
+  erase_later()
+  is_deleted = true
+  return count
+end
+
 -- Gives up the oldest entries, until there are no more messages than are kept.
 local function trim()
   local excess = length - math.min(removals, FREE_REMOVALS) - keep
@@ -246,6 +261,8 @@ while index <= #ARGV do
     result = remove(redis.call('XRANGE', log, id, id)[1])
   elseif kind == 'remove-by' then
     result = remove_by(take(4))
+  elseif kind == 'delete' then
+    result = delete_room()
   else
     result = clear()
   end
@@ -257,7 +274,7 @@ local has_messages = length > removals
 if seq > begin_seq or new_state ~= '' then
   redis.call('HSET', room, 'born', born, 'removals', removals)
   if meta[3] and seq > begin_seq then redis.call('HDEL', room, 'floor') end
-  if begin_length == 0 then persist(log, room, keys, marks, removed, cleared) end
+  if not had_messages then persist(log, room, keys, marks, removed, cleared) end
 end
 if new_state ~= '' then
   version = text(tonumber(version) + 1)
@@ -270,9 +287,11 @@ if new_state ~= '' then
   end
   redis.call('XADD', changes, 'MAXLEN', '~', 1000, '*', 'room', name)
 end
-if has_messages ~= had_messages or new_state ~= '' then
+if has_messages ~= had_messages or new_state ~= '' or is_deleted then
   list_room(rooms, name, has_messages, has_state)
-  if length == 0 and not has_state then expire(log, room, keys, marks, removed, cleared) end
+  if not has_messages and not has_state and (length == 0 or is_deleted) then
+    expire(log, room, keys, marks, removed, cleared)
+  end
 end
 if seq > begin_seq then answer[2] = head .. text(seq) end
 return answer

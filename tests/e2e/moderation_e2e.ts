@@ -384,6 +384,25 @@ Deno.test("what can't be undone is asked first", async () => {
   await texts(moran, ["A moderator cleared the room"]);
 });
 
+Deno.test("a room is deleted once that was asked, and the main room never", async () => {
+  await using chat = await startModerated();
+  await post(`${chat.url}/biology`, "a word", "Chiara");
+  await using moran = await arriveInCharge(chat.url);
+  await press(moran, "Simple Chat");
+  await moran.page.getByRole("button", { name: "Clear the room…" }).waitFor();
+  assertEquals(await moran.page.getByRole("button", { name: "Delete the room…" }).count(), 0);
+  await moran.page.goto(`${chat.url}/biology`);
+  for (const answer of ["Cancel", "Delete"]) {
+    await moran.page.getByRole("button", { name: "biology" }).click();
+    await press(moran, "Delete the room…");
+    await dialog(moran).getByText("can't be undone").waitFor();
+    await press(moran, answer);
+    await dialog(moran).waitFor({ state: "detached" });
+    if (answer === "Cancel") assertEquals(await moran.texts, ["a word"]);
+  }
+  await texts(moran, ["A moderator cleared the room"]);
+});
+
 Deno.test("what a moderator can't do is said, where it was tried", async () => {
   await using chat = await startModerated();
   await using network = new FlakyNetwork(chat.port);
