@@ -1,25 +1,12 @@
 /** `deno task backup`, as it is typed, while the chat runs. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "node:path";
-import deno from "../deno.json" with { type: "json" };
+import { runBackup } from "./backup_process.ts";
 import { openLog } from "./open_log.ts";
 import { ChatProcess } from "./chat_process.ts";
 import { newFolder } from "./folder.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
-const ROOT = join(import.meta.dirname!, "..");
-
-async function runBackup(args: string[], env: Record<string, string> = {}) {
-  const [, ...command] = deno.tasks.backup.command.split(" ");
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...command, ...args],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", ...env },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
 
 Deno.test("a backup of a chat that is written to has all that was answered before, and no holes", {
   ignore,
@@ -38,7 +25,7 @@ Deno.test("a backup of a chat that is written to has all that was answered befor
   };
   for (let n = 0; n < 100; n++) await post();
   let isOver = false;
-  const backup = runBackup([copy], { CHAT_MESSAGE_LOG: url }).finally(() => isOver = true);
+  const backup = runBackup([copy], { env: { CHAT_MESSAGE_LOG: url } }).finally(() => isOver = true);
   const before = ids.length;
   while (!isOver) await post();
   const { code, stdout, stderr } = await backup;
@@ -100,14 +87,11 @@ Deno.test("a backup that does not fit on the disk leaves nothing there", {
     const posts = Array.from({ length: 500 }, () => log.append({ nickname: "ann", message }));
     await Promise.all(posts);
   }
-  const [, ...command] = deno.tasks.backup.command.split(" ");
-  const limited = 'trap \'\' XFSZ; ulimit -f 512; exec "$0" "$@"';
-  const { code, stderr } = await new Deno.Command("bash", {
-    args: ["-c", limited, Deno.execPath(), ...command, `${copies}/copy.db`],
-    cwd: ROOT,
-    env: { NO_COLOR: "1", CHAT_MESSAGE_LOG: `sqlite:${path}` },
-  }).output();
+  const { code, stderr } = await runBackup([`${copies}/copy.db`], {
+    env: { CHAT_MESSAGE_LOG: `sqlite:${path}` },
+    maxFileBytes: 512 * 1024,
+  });
   assertEquals(code, 1);
-  assertMatch(new TextDecoder().decode(stderr), /^Cannot back up: [^\n]* make room[^\n]*\n$/);
+  assertMatch(stderr, /^Cannot back up: [^\n]* make room[^\n]*\n$/);
   assertEquals([...Deno.readDirSync(copies)], []);
 });
