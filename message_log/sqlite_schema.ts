@@ -100,7 +100,7 @@ export function checkOwner(db: DatabaseSync): void {
   if (version > MIGRATIONS.length) {
     throw new ForeignFileError(
       `the message log was written by a newer version (schema ${version}, this one knows ` +
-        `${MIGRATIONS.length}); start that version, or use another file with --message-log`,
+        `${MIGRATIONS.length}); start that version, or a copy from before it with --message-log`,
     );
   }
 }
