@@ -95,3 +95,45 @@ Deno.test("a backup that does not fit on the disk leaves nothing there", {
   assertMatch(stderr, /^Cannot back up: [^\n]* make room[^\n]*\n$/);
   assertEquals([...Deno.readDirSync(copies)], []);
 });
+
+Deno.test("the timer's service copies what its chat has, and deletes copies older than two weeks", {
+  ignore: ignore || Deno.build.os !== "linux",
+}, async () => {
+  await using folder = await newFolder();
+  const copies = `${folder.path}/chat-backups`;
+  await Deno.mkdir(copies);
+  await Deno.mkdir(`${folder.path}/chat`);
+  {
+    await using log = await openLog(`sqlite:${folder.path}/chat/chat.db`, { keep: 10 });
+    await log.append({ nickname: "ann", message: "hi" });
+  }
+  const now = Date.now() / 1000;
+  for (const days of [13, 15]) {
+    await Deno.writeTextFile(`${copies}/${days}.db`, "");
+    const time = now - days * 24 * 60 * 60;
+    await Deno.utime(`${copies}/${days}.db`, time, time);
+  }
+  const unit = await Deno.readTextFile(new URL("../deploy/chat-backup.service", import.meta.url));
+  const values = (name: string) =>
+    Array.from(
+      unit.matchAll(new RegExp(`^${name}=(.*)$`, "gm")),
+      ([, value]) => value.replaceAll("/var/lib", folder.path),
+    );
+  const [log] = values("Environment").filter((each) => each.startsWith("CHAT_"));
+  for (const command of [...values("ExecStart"), ...values("ExecStartPost")]) {
+    const { code, stderr } = await new Deno.Command("sh", {
+      // systemd's own escapes.
+      args: [
+        "-c",
+        command.replaceAll("$$", "$").replaceAll("%%", "%").replace("deno", Deno.execPath()),
+      ],
+      cwd: new URL("..", import.meta.url),
+      env: { NO_COLOR: "1", CHAT_MESSAGE_LOG: log.slice("CHAT_MESSAGE_LOG=".length) },
+    }).output();
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+  }
+  const names = Array.from(Deno.readDirSync(copies), ({ name }) => name).sort();
+  assertEquals(names[0], "13.db");
+  assertMatch(names[1], /^\d{4}-\d\d-\d\d-\d{6}\.db$/);
+  assertEquals(names.length, 2);
+});
