@@ -31,7 +31,7 @@ import { toHttpError } from "./routes/http_error.ts";
 import { routesInRooms } from "./routes/in_rooms.ts";
 import { sendMetrics } from "./routes/metrics.ts";
 import { sendRooms } from "./routes/moderation.ts";
-import { loadFiles, RoomPages } from "./routes/page.ts";
+import { CLIENT_PATH, loadFiles, RoomPages } from "./routes/page.ts";
 import { dispatch, type Route } from "./routes/router.ts";
 import { requireModerator, SignIn } from "./routes/session.ts";
 import { toVisit, type Visit } from "./routes/visit.ts";
@@ -52,10 +52,13 @@ const LAST_LINES_MS = 100;
 const STARTING_PERMISSIONS = ["read", "write", "env", "sys", "run", "ffi", "import"] as const;
 
 /**
- * Open to all, whatever password there is: what the page to sign in at needs, and who asks for life. The
- * metrics have a token of their own.
+ * Open to all, whatever password there is: what the page to sign in at needs, who asks for life, and
+ * what others import. The metrics have a token of their own.
  */
-const OPEN_PATHS = ["/session", "/session.css", "/chat.css", "/icon.svg", "/livez", "/metrics"];
+const OPEN_PATHS = [
+  ...["/session", "/session.css", "/chat.css", "/icon.svg", "/livez", "/metrics"],
+  CLIENT_PATH,
+];
 
 /** What the routes need: the rooms, their settings, who may do what, and where failures are reported. */
 export interface HandlerOptions {

@@ -62,6 +62,44 @@ for (const [coding, limit] of [["br", 34], ["gzip", 40]] as const) {
   });
 }
 
+Deno.test("GET /client.js is for others too: with its comments, without a password, from other origins", async () => {
+  const site = "https://example.org";
+  await using room = await openRoom("--password", "open sesame", "--allow-origin", site);
+  const response = await room.ask("/client.js", { headers: { origin: site } });
+  assertEquals(response.status, 200);
+  assertEquals(response.headers.get("access-control-allow-origin"), site);
+  assertStringIncludes(await response.text(), "@typedef");
+  const known = { "if-none-match": response.headers.get("etag")! };
+  const again = await room.ask("/client.js", { headers: known });
+  assertEquals(again.status, 304);
+  for (const { headers } of [response, again]) {
+    assertEquals(headers.get("cross-origin-resource-policy"), "cross-origin");
+    assertEquals(headers.get("vary"), "accept-encoding, origin");
+  }
+  const other = await room.ask("/chat.js", {
+    headers: { authorization: `Basic ${btoa(":open sesame")}` },
+  });
+  assertEquals(other.status, 200);
+  assertEquals(other.headers.get("cross-origin-resource-policy"), "same-origin");
+  await other.body?.cancel();
+});
+
+Deno.test("a script comes without its comments, and with all else", {
+  ignore: (await Deno.permissions.query({ name: "read" })).state !== "granted",
+}, async () => {
+  await using room = await openRoom();
+  for (const path of await pathsOfPage()) {
+    if (!path.endsWith(".js") || path === "/client.js") continue;
+    const served = (await (await room.ask(path)).text()).split("\n");
+    let at = 0;
+    for (const line of (await Deno.readTextFile(`static${path}`)).split("\n")) {
+      if (line === served[at]) at++;
+      else assertMatch(line, /^ *(\/\*\*|\*|\/\/)/, path);
+    }
+    assertEquals(at, served.length, path);
+  }
+});
+
 Deno.test("GET / has the browser ask for all scripts at once", async () => {
   await using room = await openRoom();
   const html = await (await room.ask("/")).text();

@@ -3,7 +3,7 @@
 type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /**
- * On every response. No other site's page embeds it; those that `--allow-origin`
+ * On every response, unless it has its own. No other site's page embeds it; those that `--allow-origin`
  * names read by CORS, which the resource policy leaves alone.
  */
 const RESOURCE_HEADERS: HeaderList = [
@@ -43,7 +43,9 @@ export const STREAM_HEADERS = {
  * thousand: a header costs 300 bytes for as long as it does.
  */
 export function setSecurityHeaders(headers: Headers, request: Request): void {
-  for (const [name, value] of RESOURCE_HEADERS) headers.set(name, value);
+  for (const [name, value] of RESOURCE_HEADERS) {
+    if (!headers.has(name)) headers.set(name, value);
+  }
   if (headers.get("content-type") === STREAM_HEADERS["content-type"]) return;
   for (const [name, value] of DOCUMENT_HEADERS) headers.set(name, value);
   if (IS_SECURE.test(request.url)) headers.set("strict-transport-security", TRANSPORT_SECURITY);

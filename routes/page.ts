@@ -1,6 +1,6 @@
 /**
- * The page's files, served from memory as they are in static/: they are imported
- * as text, so that `deno compile` carries them and the server needs no permission
+ * The page's files, served from memory as they are in static/, scripts without their comments: they
+ * are imported as text, so that `deno compile` carries them and the server needs no permission
  * to read files. A file that is not listed here does not exist for a visitor.
  */
 
@@ -12,6 +12,7 @@ import { MAIN_ROOM } from "../room.ts";
 import attention from "../static/attention.js" with { type: "text" };
 import bell from "../static/bell.js" with { type: "text" };
 import chat from "../static/chat.js" with { type: "text" };
+import client from "../static/client.js" with { type: "text" };
 import composer from "../static/composer.js" with { type: "text" };
 import connection from "../static/connection.js" with { type: "text" };
 import css from "../static/chat.css" with { type: "text" };
@@ -29,7 +30,6 @@ import moderation from "../static/moderation.js" with { type: "text" };
 import moderationCss from "../static/moderation.css" with { type: "text" };
 import outbox from "../static/outbox.js" with { type: "text" };
 import page from "../static/page.js" with { type: "text" };
-import requests from "../static/requests.js" with { type: "text" };
 import roomList from "../static/room_list.js" with { type: "text" };
 import sessionCss from "../static/session.css" with { type: "text" };
 import session from "../static/session.js" with { type: "text" };
@@ -44,6 +44,7 @@ const SCRIPTS = {
   attention,
   bell,
   chat,
+  client,
   composer,
   connection,
   dialog,
@@ -54,7 +55,6 @@ const SCRIPTS = {
   moderation,
   outbox,
   page,
-  requests,
   room_list: roomList,
   session,
   stream,
@@ -62,6 +62,12 @@ const SCRIPTS = {
   viewport,
   views,
 };
+
+/** What others import: the chat's client. */
+export const CLIENT_PATH = "/client.js";
+
+/** Comments on lines of their own, a quarter of what a first visit would take. */
+const COMMENTS = /^ *(?:\/\*\*(?:(?!\*\/)[^])*\*\/|\/\/.*)\n/gm;
 
 /** The content codings that files are compressed with, the smaller first. */
 const CODINGS = ["br", "gzip"] as const;
@@ -79,6 +85,8 @@ const MAX_LIST_LENGTH = 1024;
 
 /** Options for {@linkcode PageFile}. */
 interface PageFileOptions {
+  /** Pages of other sites may load it, those that `--allow-origin` names. @default {false} */
+  readonly isOpenToOthers?: boolean;
   /** It may come with a cookie, for one visitor. @default {false} */
   readonly isPrivate?: boolean;
   /** It is one of many, so that it must not take long to compress. @default {false} */
@@ -110,6 +118,7 @@ export class PageFile {
       // Keep it, but ask before each use, so that a new version shows at once.
       "cache-control": this.#options.isPrivate ? "private, no-cache" : "no-cache",
       vary: "accept-encoding",
+      ...this.#options.isOpenToOthers && { "cross-origin-resource-policy": "cross-origin" },
     });
     const known = asked.get("if-none-match") ?? "";
     if (known.length <= MAX_LIST_LENGTH && !ifNoneMatch(known, etag)) {
@@ -152,12 +161,14 @@ export async function loadFiles(title: string): Promise<ReadonlyMap<string, Page
     ...Object.entries(SCRIPTS).map(([name, text]): [string, string, string] => [
       `/${name}.js`,
       "text/javascript; charset=utf-8",
-      text,
+      // Others import it, and read its types and what it does in its comments.
+      `/${name}.js` === CLIENT_PATH ? text : text.replace(COMMENTS, ""),
     ]),
   ];
-  const entries = files.map(async ([path, type, text]) =>
-    [path, new PageFile(text, type, await eTag(text))] as const
-  );
+  const entries = files.map(async ([path, type, text]) => {
+    const isOpenToOthers = path === CLIENT_PATH;
+    return [path, new PageFile(text, type, await eTag(text), { isOpenToOthers })] as const;
+  });
   return new Map(await Promise.all(entries));
 }
 

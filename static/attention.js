@@ -3,7 +3,7 @@
  * bell while they are elsewhere, and a line once they are back.
  */
 
-/** @import { ChatMessage, Removal } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./client.js" */
 /** @import { Transcript } from "./transcript.js" */
 import { compareIds } from "./message.js";
 import { find, keep, onKeptElsewhere, recall, ROOM, write } from "./page.js";

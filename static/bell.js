@@ -3,7 +3,7 @@
  * allowed, as over plain HTTP, there is only the sound. Loaded once it is on.
  */
 
-/** @import { ChatMessage, Removal } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./client.js" */
 import { compareIds } from "./message.js";
 import { ROOM } from "./page.js";
 

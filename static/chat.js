@@ -3,7 +3,7 @@
  * and a message that both know is shown once.
  */
 
-/** @import { Removal } from "./message.js" */
+/** @import { Removal } from "./client.js" */
 import { Attention, Tabs } from "./attention.js";
 import { Composer } from "./composer.js";
 import { find, make } from "./page.js";

@@ -3,7 +3,7 @@
  * them. What people wrote only ever goes through `textContent`.
  */
 
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage } from "./client.js" */
 /** @import { Viewport } from "./viewport.js" */
 /** @typedef {{ message: ChatMessage, element: HTMLElement, isOwn: boolean }} Entry */
 import { find, make } from "./page.js";

@@ -3,17 +3,7 @@
  * colour, and whether it continues the one before.
  */
 
-/**
- * @typedef {{
- *   id: string,
- *   nickname: string,
- *   message: string,
- *   time: string,
- *   by?: string,
- *   moderator?: true,
- * }} ChatMessage
- */
-/** `removes`: the id of a message, or `all` for those before. @typedef {{ id: string, removes: string }} Removal */
+/** @import { ChatMessage } from "./client.js" */
 
 /** Colours for names in the style sheet. */
 const HUES = 8;
@@ -35,22 +25,6 @@ const OPENING = { ")": "(", "]": "[", "}": "{" };
 export function compareIds(/** @type {string} */ a, /** @type {string} */ b) {
   const [[msA, sequenceA], [msB, sequenceB]] = [a, b].map((id) => id.split("-").map(Number));
   return msA - msB || sequenceA - sequenceB;
-}
-
-/** @type {(value: any) => value is ChatMessage} */
-export function isMessage(value) {
-  return isId(value?.id) &&
-    [value.nickname, value.message, value.time].every((each) => typeof each === "string");
-}
-
-/** @type {(value: any) => value is Removal} */
-export function isRemoval(value) {
-  return isId(value?.id) && (value.removes === "all" || isId(value.removes));
-}
-
-/** @type {(value: any) => value is string} */
-function isId(value) {
-  return /^\d+-\d+$/.test(value);
 }
 
 /** The text as it was, cut into plain parts and links. */

@@ -4,12 +4,12 @@
  * done stands in a line over the form, with a way back where there is one. Loaded for moderators.
  */
 
-/** @import { ChatMessage } from "./message.js" */
+/** @import { ChatMessage } from "./client.js" */
 /** @import { Transcript } from "./transcript.js" */
 import { ask, attempt, loadDialogs, loadStyle, openDialog } from "./dialog.js";
 import { momentWords } from "./drawing.js";
 import { CHAT, find, MAIN, make, write } from "./page.js";
-import { request } from "./requests.js";
+import { request } from "./client.js";
 
 /** @typedef {{ closed: boolean, muted: { by: string, until: string }[], removed?: number }} RoomState */
 

@@ -3,10 +3,8 @@
  * has it or refuses it. Every try of a message has the same key, so that the server takes it once.
  */
 
-/** @import { ChatMessage } from "./message.js" */
-/** @import { RequestError } from "./requests.js" */
-import { startStopwatch } from "./connection.js";
-import { postMessage } from "./requests.js";
+/** @import { ChatMessage, RequestError } from "./client.js" */
+import { makeKey, postDelay, postMessage, startStopwatch } from "./client.js";
 import { CHAT, forget, keep, keysOf, LOG, onKeptElsewhere, recall, ROOM } from "./page.js";
 
 /**
@@ -28,9 +26,6 @@ import { CHAT, forget, keep, keysOf, LOG, onKeptElsewhere, recall, ROOM } from "
  * }} Unsent
  */
 
-const FIRST_DELAY_MS = 2000;
-const MAX_DELAY_MS = 30_000;
-const MAX_RETRY_AFTER_MS = 60 * 60_000;
 /** Where tabs can't take turns, each has this long to send its own. */
 const TURN_MS = 15_000;
 /** After this the talk may have moved on: the person decides. */
@@ -98,7 +93,7 @@ export class Outbox {
   }
 
   add(/** @type {{ nickname: string, message: string }} */ post) {
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const key = makeKey();
     this.#writtenHere.add(key);
     this.#posts.add({ key, ...post });
     this.#changed();
@@ -190,9 +185,7 @@ export class Outbox {
     this.#update(key, {
       state: "waiting",
       tries: tries + 1,
-      delayMs: retryAfterMs === undefined
-        ? Math.min(FIRST_DELAY_MS * 2 ** tries, MAX_DELAY_MS)
-        : Math.min(retryAfterMs, MAX_RETRY_AFTER_MS),
+      delayMs: postDelay(tries, retryAfterMs),
       isPaced: retryAfterMs !== undefined,
       problem: reason === "signed-out" ? words : detail || words,
     });

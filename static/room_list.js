@@ -3,7 +3,7 @@
  * of messages that have come there since.
  */
 
-import { fetchMessages, PAGE_SIZE } from "./requests.js";
+import { fetchMessages, PAGE_SIZE } from "./client.js";
 import { CHAT, find, keysOfAllRooms, MAIN, make, SITE, write } from "./page.js";
 
 /** Rooms that are listed, those of the last visits. */

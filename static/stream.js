@@ -4,11 +4,11 @@
  * right.
  */
 
-/** @import { Status, StreamEvent, TabRequest } from "./connection.js" */
-/** @import { ChatMessage, Removal } from "./message.js" */
+/** @import { ChatMessage, Removal, Status, StreamEvent } from "./client.js" */
+/** @import { TabRequest } from "./connection.js" */
 /** @import { Tabs } from "./attention.js" */
+import { fetchMessages } from "./client.js";
 import { SharedConnections } from "./connection.js";
-import { fetchMessages } from "./requests.js";
 import { CHAT, SITE, WORKER } from "./page.js";
 
 /** A worker silent for this long is slow or dead. */

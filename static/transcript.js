@@ -4,12 +4,12 @@
  */
 
 /** @import { Entry } from "./drawing.js" */
-/** @import { ChatMessage, Removal } from "./message.js" */
+/** @import { ChatMessage, Removal } from "./client.js" */
 /** @import { Outbox } from "./outbox.js" */
 import { find } from "./page.js";
 import { DrawQueue, fitEntry, foldLong, makeEntry, Notices, watchFolds } from "./drawing.js";
 import { compareIds } from "./message.js";
-import { PAGE_SIZE } from "./requests.js";
+import { PAGE_SIZE } from "./client.js";
 import { Paging, Viewport } from "./viewport.js";
 
 /** Messages in the page. To remove many costs no more than to remove one: all others move. */

@@ -4,7 +4,7 @@
  */
 
 /** @import { Transcript } from "./transcript.js" */
-import { fetchMessages, PAGE_SIZE } from "./requests.js";
+import { fetchMessages, PAGE_SIZE } from "./client.js";
 import { CHAT, find, write } from "./page.js";
 
 /** This close to the end is at the end. */

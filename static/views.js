@@ -1,8 +1,8 @@
 /** What is under way: the connection, and messages that the server does not have. */
 
-/** @import { Status } from "./connection.js" */
+/** @import { Status } from "./client.js" */
 /** @import { Outbox, Unsent } from "./outbox.js" */
-import { startStopwatch } from "./connection.js";
+import { startStopwatch } from "./client.js";
 import { find, make, write } from "./page.js";
 import { fillText, foldLong, momentWords, readEntry } from "./drawing.js";
 import { continues } from "./message.js";

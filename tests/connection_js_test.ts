@@ -2,46 +2,26 @@
 
 import { assertEquals } from "@std/assert";
 import { mock } from "node:test";
+import { type FakeStream, replaceNetwork, settle } from "./fake_stream.ts";
 import { loadScript, replaceGlobal } from "./page_scripts.ts";
 
 const { state } = await Deno.permissions.query({ name: "read" });
 const ignore = state !== "granted";
 
-/** The stream as the server would have it. */
-class FakeSource extends EventTarget {
-  static opened: FakeSource[] = [];
-  isClosed = false;
-  constructor(readonly url: string) {
-    super();
-    FakeSource.opened.push(this);
-  }
-  static get last(): FakeSource {
-    return FakeSource.opened.at(-1)!;
-  }
-  send(type: string, data: unknown, lastEventId = "") {
-    const text = typeof data === "string" ? data : JSON.stringify(data);
-    this.dispatchEvent(new MessageEvent(type, { data: text, lastEventId }));
-  }
-  close() {
-    this.isClosed = true;
-  }
-}
-
 /** A connection to a chat with these answers to requests for its history. */
 async function connect(answer: () => Response | Promise<Response>, heartbeatMs = 15_000) {
   // Before the clock is replaced, or loading would wait for it.
-  const { Connection } = await loadScript("connection.js");
-  FakeSource.opened = [];
+  const { Connection } = await loadScript("client.js");
+  const opened: FakeStream[] = [];
   const asked: string[] = [];
   const events: Record<string, unknown>[] = [];
   const replaced = new DisposableStack();
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   replaced.defer(() => mock.timers.reset());
   replaced.use(replaceGlobal("performance", { now: () => Date.now() }));
-  replaced.use(replaceGlobal("EventSource", FakeSource));
-  replaced.use(replaceGlobal("fetch", (url: string) => {
+  replaced.use(replaceNetwork((stream) => opened.push(stream), (url) => {
     asked.push(url);
-    return Promise.resolve().then(answer);
+    return answer();
   }));
   const connection = new Connection(
     "http://chat/chat",
@@ -51,8 +31,12 @@ async function connect(answer: () => Response | Promise<Response>, heartbeatMs =
   replaced.defer(() => connection.stop());
   return {
     connection,
+    opened,
     asked,
     events,
+    get stream() {
+      return opened.at(-1)!;
+    },
     get status() {
       return connection.status.status;
     },
@@ -60,7 +44,7 @@ async function connect(answer: () => Response | Promise<Response>, heartbeatMs =
     async pass(ms: number) {
       for (let passed = 0; passed < ms; passed += 250) {
         mock.timers.tick(250);
-        for (let n = 0; n < 20; n++) await Promise.resolve();
+        await settle();
       }
     },
     [Symbol.dispose]: () => replaced.dispose(),
@@ -84,7 +68,7 @@ Deno.test("Connection takes silence of two and a half heartbeats for a loss", {
 }, async () => {
   using chat = await connect(noServer);
   chat.connection.start();
-  FakeSource.last.send("online", 1);
+  await chat.stream.send("online", 1);
   await chat.pass(37_000);
   assertEquals(chat.status, "live");
   await chat.pass(2000);
@@ -100,7 +84,7 @@ Deno.test("Connection takes silence for a loss when the clock is set back", {
   using _on = replaceGlobal("performance", { now: () => start + passed });
   let passed = 0;
   chat.connection.start();
-  FakeSource.last.send("online", 1);
+  await chat.stream.send("online", 1);
   for (; passed < 40_000; passed += 1000) await chat.pass(1000);
   assertEquals(chat.status, "waiting");
 });
@@ -113,8 +97,8 @@ Deno.test(
   async () => {
     using chat = await connect(noServer, 1000);
     chat.connection.start();
-    FakeSource.last.send("online", 1);
-    FakeSource.last.send("ping", { heartbeat: 60 });
+    await chat.stream.send("online", 1);
+    await chat.stream.send("ping", { heartbeat: 60 });
     await chat.pass(140_000);
     assertEquals(chat.status, "live");
     await chat.pass(12_000);
@@ -131,16 +115,16 @@ Deno.test("Connection waits longer for each silence without a ping, until there 
   // A server with a heartbeat of a minute, which does not say so.
   for (let minute = 0; minute < 10; minute++) {
     for (let second = 0; second < 60; second++) {
-      if (FakeSource.opened.length > opened) FakeSource.last.send("online", 1);
-      opened = FakeSource.opened.length;
+      if (chat.opened.length > opened) await chat.stream.send("online", 1);
+      opened = chat.opened.length;
       await chat.pass(1000);
     }
-    if (!FakeSource.last.isClosed) FakeSource.last.send("ping", {});
+    if (!chat.stream.isClosed) await chat.stream.send("ping", {});
   }
   assertEquals(chat.status, "live");
-  const before = FakeSource.opened.length;
+  const before = chat.opened.length;
   await chat.pass(1000);
-  assertEquals(FakeSource.opened.length, before);
+  assertEquals(chat.opened.length, before);
 });
 
 Deno.test(
@@ -149,11 +133,11 @@ Deno.test(
   async () => {
     using chat = await connect(noServer);
     chat.connection.start("4-1");
-    FakeSource.last.send("online", 1, "4-1");
-    FakeSource.last.send("message", '{"id":"5-1","nickretry: 2500', "5-1");
+    await chat.stream.send("online", 1, "4-1");
+    await chat.stream.send("message", '{"id":"5-1","nickretry: 2500', "5-1");
     assertEquals(chat.status, "waiting");
     await chat.pass(4000);
-    assertEquals(FakeSource.last.url, "http://chat/chat?since=4-1");
+    assertEquals(chat.stream.url, "http://chat/chat?since=4-1");
   },
 );
 
@@ -165,7 +149,7 @@ Deno.test("Connection asks for the history where the stream is held back, until 
   chat.connection.start("4-1");
   await chat.pass(11_000);
   assertEquals(chat.status, "polling");
-  assertEquals(FakeSource.last.isClosed, true);
+  assertEquals(chat.stream.isClosed, true);
   await chat.pass(11_000);
   assertEquals(chat.asked.slice(0, 3).map((url) => new URL(url).search), [
     "?since=4-1&removed=",
@@ -178,10 +162,10 @@ Deno.test("Connection asks for the history where the stream is held back, until 
   );
   // It tries the stream again, from where the history was.
   await chat.pass(60_000);
-  assertEquals(FakeSource.opened.length, 2);
-  assertEquals(FakeSource.last.url, "http://chat/chat?since=6-2");
+  assertEquals(chat.opened.length, 2);
+  assertEquals(chat.stream.url, "http://chat/chat?since=6-2");
   assertEquals(chat.status, "polling");
-  FakeSource.last.send("online", 2);
+  await chat.stream.send("online", 2);
   assertEquals(chat.status, "live");
   const asked = chat.asked.length;
   await chat.pass(20_000);
@@ -210,11 +194,11 @@ Deno.test(
     const removals = [{ id: "6-2", removes: "5-1" }, { id: "8-4", removes: "all" }];
     using chat = await connect(() => json([{ ...MESSAGE, id: "7-3" }, removals[1]]));
     chat.connection.start("4-1");
-    FakeSource.last.send("online", 1, "4-1");
-    FakeSource.last.send("removed", removals[0], "6-2");
+    await chat.stream.send("online", 1, "4-1");
+    await chat.stream.send("removed", removals[0], "6-2");
     assertEquals(chat.connection.status.cursor, "6-2");
     for (let n = 0; n < 2; n++) {
-      FakeSource.last.dispatchEvent(new Event("error"));
+      await chat.stream.fail();
       await chat.pass(8000);
     }
     assertEquals(
@@ -247,11 +231,11 @@ Deno.test("Connection does not take one stream that failed for one that is held 
 }, async () => {
   using chat = await connect(() => json([]));
   chat.connection.start("4-1");
-  FakeSource.last.dispatchEvent(new Event("error"));
+  await chat.stream.fail();
   await chat.pass(250);
   assertEquals(chat.status, "waiting");
   await chat.pass(4000);
-  FakeSource.last.dispatchEvent(new Event("error"));
+  await chat.stream.fail();
   await chat.pass(250);
   assertEquals(chat.status, "polling");
 });
@@ -273,14 +257,14 @@ for (
   }, async () => {
     using chat = await connect(answer);
     chat.connection.start("4-1");
-    FakeSource.last.dispatchEvent(new Event("error"));
+    await chat.stream.fail();
     await chat.pass(250);
     assertEquals(chat.status, "signed-out");
     // It goes on trying, and does not say otherwise until it succeeds.
     await chat.pass(4000);
-    assertEquals(FakeSource.opened.length, 2);
+    assertEquals(chat.opened.length, 2);
     assertEquals(chat.status, "signed-out");
-    FakeSource.last.send("online", 1);
+    await chat.stream.send("online", 1);
     assertEquals(chat.status, "live");
   });
 }
@@ -292,11 +276,11 @@ Deno.test("Connection waits for a chat that answers with an error, and then for 
   chat.connection.start("4-1");
   const waits: number[] = [];
   for (let n = 0; n < 4; n++) {
-    FakeSource.last.dispatchEvent(new Event("error"));
+    await chat.stream.fail();
     await chat.pass(250);
     assertEquals(chat.status, "waiting");
     waits.push(chat.connection.status.retryMs / 1000);
-    while (FakeSource.last.isClosed) await chat.pass(250);
+    while (chat.stream.isClosed) await chat.pass(250);
   }
   // Half of what has doubled each time to all of it, up to half a minute.
   const longest = [4, 8, 16, 30];

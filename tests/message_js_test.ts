@@ -1,14 +1,7 @@
 /** What the page knows of messages, without a page. */
 
 import { assertEquals, assertNotEquals } from "@std/assert";
-import {
-  compareIds,
-  continues,
-  hueOf,
-  isMessage,
-  isSameDay,
-  splitLinks,
-} from "../static/message.js";
+import { compareIds, continues, hueOf, isSameDay, splitLinks } from "../static/message.js";
 
 Deno.test("compareIds() orders by time, then by sequence, both as numbers", () => {
   const ids = ["1763908894123-10", "1763908894123-9", "999-0", "1763908894124-0"];
@@ -118,15 +111,4 @@ Deno.test("continues() groups what one person says within five minutes of a day"
   const morning = new Date(2026, 2, 2, 0, 1).toISOString();
   assertEquals(isSameDay(at(night), at(morning)), false);
   assertEquals(continues(at(night), at(morning)), false);
-});
-
-Deno.test("isMessage() knows a message from other JSON", () => {
-  const message = { id: "1-2", nickname: "ann", message: "hi", time: "2026-03-01T12:00:00.000Z" };
-  assertEquals(isMessage({ ...message, timestamp: "12:00:00", more: 1 }), true);
-  for (const other of [null, undefined, 1, "1-2", [], {}, { ...message, id: 1 }]) {
-    assertEquals(isMessage(other), false, JSON.stringify(other));
-  }
-  for (const name of ["id", "nickname", "message", "time"]) {
-    assertEquals(isMessage({ ...message, [name]: undefined }), false, name);
-  }
 });

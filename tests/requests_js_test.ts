@@ -13,7 +13,7 @@ const JSON_TYPE = { "content-type": "application/json" };
 Deno.test("fetchMessages() reads no more than it is asked for of a long history", {
   ignore,
 }, async () => {
-  const { fetchMessages } = await loadScript("requests.js");
+  const { fetchMessages } = await loadScript("client.js");
   let sent = 0;
   const body = new ReadableStream({
     pull(controller) {
@@ -44,7 +44,7 @@ Deno.test("fetchMessages() reads no more than it is asked for of a long history"
 Deno.test("postMessage() tells refusals of the chat from what others answer in its place", {
   ignore,
 }, async () => {
-  const { postMessage, RequestError } = await loadScript("requests.js");
+  const { postMessage, RequestError } = await loadScript("client.js");
   const problem = (status: number, headers?: Record<string, string>) => () =>
     new Response(JSON.stringify({ status, detail: "Why.", field: "message" }), {
       status,
@@ -106,7 +106,7 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
 Deno.test("fetchMessages() tells messages from removals, and goes on after both", {
   ignore,
 }, async () => {
-  const { fetchMessages } = await loadScript("requests.js");
+  const { fetchMessages } = await loadScript("client.js");
   const message = { id: "5-1", nickname: "ann", message: "hi", time: "2026-03-01T12:00:00.000Z" };
   const removals = [{ id: "6-2", removes: "4-1" }, { id: "7-3", removes: "all" }];
   const asked: string[] = [];
@@ -128,7 +128,7 @@ Deno.test("fetchMessages() tells messages from removals, and goes on after both"
 });
 
 Deno.test("only messages are taken for an answer", { ignore }, async () => {
-  const { fetchMessages, postMessage } = await loadScript("requests.js");
+  const { fetchMessages, postMessage } = await loadScript("client.js");
   for (
     const body of [
       "{}",
@@ -148,5 +148,17 @@ Deno.test("only messages are taken for an answer", { ignore }, async () => {
       const error = await ask().catch((error: unknown) => error);
       assertEquals(error.reason, "unavailable", `${ask}: ${body}`);
     }
+  }
+});
+
+Deno.test("isMessage() knows a message from other JSON", { ignore }, async () => {
+  const { isMessage } = await loadScript("client.js");
+  const message = { id: "1-2", nickname: "ann", message: "hi", time: "2026-03-01T12:00:00.000Z" };
+  assertEquals(isMessage({ ...message, timestamp: "12:00:00", more: 1 }), true);
+  for (const other of [null, undefined, 1, "1-2", [], {}, { ...message, id: 1 }]) {
+    assertEquals(isMessage(other), false, JSON.stringify(other));
+  }
+  for (const name of ["id", "nickname", "message", "time"]) {
+    assertEquals(isMessage({ ...message, [name]: undefined }), false, name);
   }
 });

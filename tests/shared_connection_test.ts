@@ -1,6 +1,7 @@
 /** How tabs share one connection, without a page or a server. */
 
 import { assertEquals } from "@std/assert";
+import { type FakeStream, replaceNetwork, settle } from "./fake_stream.ts";
 import { loadScript, replaceGlobal } from "./page_scripts.ts";
 
 const { state } = await Deno.permissions.query({ name: "read" });
@@ -19,61 +20,57 @@ class FakePort extends EventTarget {
   }
 }
 
-class LiveAtOnce {
-  static opened = 0;
-  constructor() {
-    LiveAtOnce.opened++;
-  }
-  addEventListener(name: string, listener: (event: MessageEvent) => void) {
-    if (name === "online") listener(new MessageEvent(name, { data: "1" }));
-  }
-  close() {}
-}
-
-/** A stream that says nothing, known by the path of its address as long as it is open. */
-class OpenStream {
-  static readonly paths = new Set<string>();
-  readonly #path: string;
-  constructor(url: string) {
-    this.#path = new URL(url).pathname;
-    OpenStream.paths.add(this.#path);
-  }
-  addEventListener() {}
-  close() {
-    OpenStream.paths.delete(this.#path);
-  }
+/** Takes the place of the network; what is no stream is never answered. */
+function recordStreams() {
+  const opened: FakeStream[] = [];
+  const asked: string[] = [];
+  const replaced = replaceNetwork((stream) => opened.push(stream), (url) => {
+    asked.push(new URL(url).pathname);
+    return new Promise(() => {});
+  });
+  return {
+    opened,
+    asked,
+    /** The paths of those that are open. */
+    get open() {
+      const open = opened.filter(({ isClosed }) => !isClosed);
+      return new Set(open.map(({ url }) => new URL(url).pathname));
+    },
+    [Symbol.dispose]: () => replaced[Symbol.dispose](),
+  };
 }
 
 Deno.test("SharedConnections answer a tab's check, which is a join to one that has just started", {
   ignore,
 }, async () => {
   const { SharedConnections } = await loadScript("connection.js");
-  using _replaced = replaceGlobal("EventSource", LiveAtOnce);
+  using network = recordStreams();
   const port = new FakePort();
   new SharedConnections().connect(port);
   for (let n = 0; n < 2; n++) port.say("check");
   assertEquals(port.heard, ["status", "alive"]);
   port.say("leave");
+  assertEquals(network.open.size, 0);
 });
 
 Deno.test("SharedConnections reconnect once when twenty tabs report the same change of network", {
   ignore,
 }, async () => {
   const { SharedConnections } = await loadScript("connection.js");
-  using _replaced = replaceGlobal("EventSource", LiveAtOnce);
-  const before = LiveAtOnce.opened;
+  using network = recordStreams();
   const connection = new SharedConnections();
   const ports = Array.from({ length: 20 }, () => new FakePort());
   for (const port of ports) {
     connection.connect(port);
     port.say("join");
   }
-  assertEquals(LiveAtOnce.opened - before, 1);
-  for (const change of ["offline", "online", "offline"]) {
-    const before = LiveAtOnce.opened;
+  for (const [index, change] of ["offline", "online", "offline"].entries()) {
+    assertEquals(network.opened.length, index + 1, change);
+    await settle();
+    await network.opened[index].send("online", 1);
     for (const port of ports) port.say(change);
-    assertEquals(LiveAtOnce.opened - before, 1, change);
   }
+  assertEquals(network.opened.length, 4);
   for (const port of ports) port.say("leave");
 });
 
@@ -84,13 +81,7 @@ Deno.test(
   },
   async () => {
     const { SharedConnections } = await loadScript("connection.js");
-    const streams = OpenStream.paths;
-    const asked: string[] = [];
-    using _stream = replaceGlobal("EventSource", OpenStream);
-    using _fetch = replaceGlobal("fetch", (url: string) => {
-      asked.push(new URL(url).pathname);
-      return new Promise(() => {});
-    });
+    using network = recordStreams();
     using _timers = replaceGlobal("setTimeout", () => 0);
     const connections = new SharedConnections();
     const ports = [1, 2, 3, 4, 5, 6].map((n) => {
@@ -100,13 +91,13 @@ Deno.test(
       return port;
     });
     const inRooms = (...rooms: number[]) => new Set(rooms.map((n) => `/${n}/chat`));
-    assertEquals([streams, new Set(asked)], [inRooms(3, 4, 5, 6), inRooms(1, 2)]);
+    assertEquals([network.open, new Set(network.asked)], [inRooms(3, 4, 5, 6), inRooms(1, 2)]);
     ports[0].say("join", "http://localhost/1/chat");
-    assertEquals(streams, inRooms(4, 5, 6, 1));
+    assertEquals(network.open, inRooms(4, 5, 6, 1));
     ports[5].say("leave");
-    assertEquals(streams, inRooms(3, 4, 5, 1));
+    assertEquals(network.open, inRooms(3, 4, 5, 1));
     for (const port of ports) port.say("leave");
-    assertEquals(streams.size, 0);
+    assertEquals(network.open.size, 0);
   },
 );
 
@@ -114,7 +105,7 @@ Deno.test("SharedConnections stream in every room where all streams share one co
   ignore,
 }, async () => {
   const { SharedConnections } = await loadScript("connection.js");
-  using _replaced = replaceGlobal("EventSource", OpenStream);
+  using network = recordStreams();
   const connections = new SharedConnections();
   const ports = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => {
     const port = new FakePort();
@@ -122,7 +113,7 @@ Deno.test("SharedConnections stream in every room where all streams share one co
     port.say("join", `http://localhost/${n}/chat`, true);
     return port;
   });
-  assertEquals(OpenStream.paths.size, 8);
+  assertEquals(network.open.size, 8);
   for (const port of ports) port.say("leave");
-  assertEquals(OpenStream.paths.size, 0);
+  assertEquals(network.open.size, 0);
 });

@@ -109,7 +109,6 @@ export class Visitor implements AsyncDisposable {
       // A server that is away is news for the page, not an error of it.
       if (message.type() !== "error" || message.text().includes("net::ERR")) return;
       if (message.text().includes("Failed to load resource")) return;
-      if (message.text().startsWith("EventSource's response has a MIME type")) return;
       this.errors.push(message.text());
     });
   }
