@@ -171,6 +171,7 @@ export class Chat extends EventTarget {
    * @throws {RequestError}
    */
   async *[Symbol.asyncIterator]() {
+    if (this.#closing.signal.aborted) return;
     // It holds one event, until that is asked for.
     /** @type {TransformStream<ChatEvent, ChatEvent>} */
     const { readable, writable } = new TransformStream();
@@ -223,6 +224,7 @@ export class Chat extends EventTarget {
       } catch (error) {
         const { isFinal, retryAfterMs } = /** @type {RequestError} */ (error);
         if (isFinal) throw error;
+        this.#closing.signal.throwIfAborted();
         await new Promise((resolve) => {
           const timer = setTimeout(resolve, postDelay(tries, retryAfterMs));
           this.#sendNow = () => {
@@ -428,18 +430,23 @@ export class Connection {
     const { body } = await ask(this.#chat + query, { headers, signal }, "text/event-stream");
     const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader();
     const parser = new EventParser();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || signal.aborted) return;
-      this.#silence = startStopwatch();
-      for (const { name, data, id } of parser.push(value)) {
-        if (!EVENTS.includes(name)) continue;
-        const detail = JSON.parse(data);
-        // Also of a block with no data, with the next event.
-        this.#cursor = id || this.#cursor;
-        await this.#receive(name, detail);
-        if (signal.aborted) return;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done || signal.aborted) return;
+        this.#silence = startStopwatch();
+        for (const { name, data, id } of parser.push(value)) {
+          if (!EVENTS.includes(name)) continue;
+          const detail = JSON.parse(data);
+          // Also of a block with no data, with the next event.
+          this.#cursor = id || this.#cursor;
+          await this.#receive(name, detail);
+          if (signal.aborted) return;
+        }
       }
+    } finally {
+      // Of one that is broken off already, it fails.
+      reader.cancel().catch(() => {});
     }
   }
 

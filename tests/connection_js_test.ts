@@ -9,7 +9,11 @@ const { state } = await Deno.permissions.query({ name: "read" });
 const ignore = state !== "granted";
 
 /** A connection to a chat with these answers to requests for its history. */
-async function connect(answer: () => Response | Promise<Response>, heartbeatMs = 15_000) {
+async function connect(
+  answer: () => Response | Promise<Response>,
+  heartbeatMs = 15_000,
+  taken?: Promise<void>,
+) {
   // Before the clock is replaced, or loading would wait for it.
   const { Connection } = await loadScript("client.js");
   const opened: FakeStream[] = [];
@@ -26,7 +30,10 @@ async function connect(answer: () => Response | Promise<Response>, heartbeatMs =
   const connection = new Connection(
     "http://chat/chat",
     heartbeatMs,
-    (event: Record<string, unknown>) => events.push(event),
+    (event: Record<string, unknown>) => {
+      events.push(event);
+      return event.type === "entry" ? taken : undefined;
+    },
   );
   replaced.defer(() => connection.stop());
   return {
@@ -140,6 +147,79 @@ Deno.test(
     assertEquals(chat.stream.url, "http://chat/chat?since=4-1");
   },
 );
+
+Deno.test("Connection goes on after the last whole event, wherever a stream breaks off", {
+  ignore,
+}, async () => {
+  const messages = ["é", "👋"].map((message, n) => ({ ...MESSAGE, id: `${n + 5}-1`, message }));
+  const frames = messages.map((each) =>
+    new TextEncoder().encode(`id: ${each.id}\ndata: ${JSON.stringify(each)}\n\n`)
+  );
+  const bytes = new Uint8Array(await new Blob(frames).arrayBuffer());
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    using chat = await connect(noServer);
+    chat.connection.start("4-1");
+    await settle();
+    await chat.stream.send("online", 1);
+    await chat.stream.sendBytes(bytes.slice(0, cut));
+    await chat.stream.fail();
+    await chat.pass(4000);
+    const whole = cut === bytes.length ? 2 : cut >= frames[0].length ? 1 : 0;
+    assertEquals(chat.stream.url, `http://chat/chat?since=${whole + 4}-1`);
+    assertEquals(
+      chat.events.filter(({ type }) => type === "entry"),
+      messages.slice(0, whole).map((entry) => ({ type: "entry", entry })),
+    );
+  }
+});
+
+Deno.test("Connection ignores events that it does not know", { ignore }, async () => {
+  using chat = await connect(noServer);
+  chat.connection.start("4-1");
+  await settle();
+  await chat.stream.send("online", 1);
+  await chat.stream.send("typing", "no JSON at all", "5-1");
+  assertEquals(chat.status, "live");
+  await chat.stream.send("online", 2);
+  assertEquals(chat.connection.status.cursor, "5-1");
+});
+
+Deno.test("Connection takes it for no silence that what it has read is not taken", {
+  ignore,
+}, async () => {
+  const taken = Promise.withResolvers<void>();
+  using chat = await connect(noServer, 15_000, taken.promise);
+  chat.connection.start("4-1");
+  await settle();
+  await chat.stream.send("online", 1);
+  await chat.stream.send("message", MESSAGE, "5-1");
+  await chat.stream.send("message", { ...MESSAGE, id: "6-1" }, "6-1");
+  await chat.pass(600_000);
+  assertEquals([chat.status, chat.opened.length], ["live", 1]);
+  assertEquals(chat.connection.status.cursor, "5-1");
+  taken.resolve();
+  await chat.pass(37_000);
+  assertEquals([chat.status, chat.connection.status.cursor], ["live", "6-1"]);
+  await chat.pass(2000);
+  assertEquals(chat.status, "waiting");
+});
+
+Deno.test("Connection begins now where nothing before is wanted, without a stream too", {
+  ignore,
+}, async () => {
+  const answers = [json([MESSAGE]), json([{ ...MESSAGE, id: "6-2" }])];
+  using chat = await connect(() => answers.shift() ?? json([]));
+  chat.connection.start("none");
+  await chat.pass(16_000);
+  assertEquals(chat.asked.slice(0, 2).map((url) => new URL(url).search), [
+    "?removed=",
+    "?since=5-1&removed=",
+  ]);
+  assertEquals(
+    chat.events.filter(({ type }) => type === "entry"),
+    [{ type: "entry", entry: { ...MESSAGE, id: "6-2" } }] as typeof chat.events,
+  );
+});
 
 Deno.test("Connection asks for the history where the stream is held back, until it comes", {
   ignore,

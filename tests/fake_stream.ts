@@ -25,7 +25,12 @@ export class FakeStream {
   async send(name: string, data: unknown, id?: string): Promise<void> {
     const text = typeof data === "string" ? data : JSON.stringify(data);
     const lines = [`event: ${name}`, `data: ${text}`, ...id === undefined ? [] : [`id: ${id}`]];
-    this.#controller.enqueue(new TextEncoder().encode(`${lines.join("\n")}\n\n`));
+    await this.sendBytes(new TextEncoder().encode(`${lines.join("\n")}\n\n`));
+  }
+
+  /** Sends what may be no whole event. */
+  async sendBytes(bytes: Uint8Array): Promise<void> {
+    this.#controller.enqueue(bytes);
     await settle();
   }
 
