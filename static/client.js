@@ -90,7 +90,7 @@ const REASONS = { 401: "signed-out", 410: "removed" };
  * - **Sending** goes on, one message at a time and in order, until the chat has each or refuses it.
  *
  * @example
- * ```js
+ * ```js ignore
  * const chat = new Chat("http://localhost:4567/biology", { nickname: "ann" });
  * await chat.send("hi");
  * for await (const { type, detail } of chat) {

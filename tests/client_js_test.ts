@@ -81,8 +81,8 @@ Deno.test("Chat follows a room from its last messages on, and says who is there"
   ignore,
 }, async () => {
   await using server = await ChatProcess.start();
-  await postAll(server.url, numbered("message", 60));
-  const chat = new Chat(server.url);
+  await postAll(server.numericUrl, numbered("message", 60));
+  const chat = new Chat(server.numericUrl);
   assertEquals([chat.state, chat.cursor], ["closed", undefined]);
   const online = Promise.withResolvers<number>();
   chat.addEventListener("online", ({ detail }) => online.resolve(detail));
@@ -97,27 +97,30 @@ Deno.test("Chat begins where the option says: at a cursor, with all or with noth
   ignore,
 }, async () => {
   await using server = await ChatProcess.start();
-  const { id } = await post(server.url, "first");
-  await postAll(server.url, numbered("message", 60));
-  const all = new Chat(server.url, { since: "all" });
+  const { id } = await post(server.numericUrl, "first");
+  await postAll(server.numericUrl, numbered("message", 60));
+  const all = new Chat(server.numericUrl, { since: "all" });
   assertEquals(await readNext(all, 61), ["first", ...numbered("message", 60)]);
-  assertEquals(await readNext(new Chat(server.url, { since: id }), 60), numbered("message", 60));
-  const none = new Chat(server.url, { since: "none" });
+  assertEquals(
+    await readNext(new Chat(server.numericUrl, { since: id }), 60),
+    numbered("message", 60),
+  );
+  const none = new Chat(server.numericUrl, { since: "none" });
   const read = readNext(none, 1);
   await reach(none, "live");
-  await post(server.url, "new");
+  await post(server.numericUrl, "new");
   assertEquals(await read, ["new"]);
   none.close();
-  assertEquals(await readNext(new Chat(server.url, { since: all.cursor }), 1), ["new"]);
-  assertThrows(() => new Chat(server.url, { since: "yesterday" }), TypeError, '"since"');
+  assertEquals(await readNext(new Chat(server.numericUrl, { since: all.cursor }), 1), ["new"]);
+  assertThrows(() => new Chat(server.numericUrl, { since: "yesterday" }), TypeError, '"since"');
 });
 
 Deno.test("Chat goes on where its last loop was left, and what has been taken is its cursor", {
   ignore,
 }, async () => {
   await using server = await ChatProcess.start();
-  await postAll(server.url, numbered("message", 9));
-  const chat = new Chat(server.url, { since: "all" });
+  await postAll(server.numericUrl, numbered("message", 9));
+  const chat = new Chat(server.numericUrl, { since: "all" });
   const cursors = [];
   for await (const { type, detail } of chat) {
     assert(type === "message");
@@ -138,15 +141,15 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
       await using folder = await newFolder();
       const log = ["--message-log", `sqlite:${folder.path}/chat.db`];
       await using server = await ChatProcess.start(log);
-      const chat = new Chat(`${server.url}/biology`, { nickname: "ann" });
+      const chat = new Chat(`${server.numericUrl}/biology`, { nickname: "ann" });
       const read = readNext(chat, 301);
       await reach(chat, "live");
-      await postAll(`${server.url}/biology`, numbered("message", 200));
+      await postAll(`${server.numericUrl}/biology`, numbered("message", 200));
       await server.stop(signal);
       await reach(chat, "waiting");
       const sent = chat.send("sent meanwhile");
       await using again = await ChatProcess.start([...log, "--port", String(server.port)]);
-      await postAll(`${again.url}/biology`, numbered("message", 300, 201));
+      await postAll(`${again.numericUrl}/biology`, numbered("message", 300, 201));
       assertEquals((await sent).nickname, "ann");
       const texts = await read;
       assertEquals(texts.filter((text) => text !== "sent meanwhile"), numbered("message", 300));
@@ -161,22 +164,22 @@ Deno.test("Chat says what is removed, and what is missing", { ignore }, async ()
   await using server = await ChatProcess.start([
     ...["--keep", "5", "--moderator-password", "quite secret"],
   ]);
-  const { id } = await post(server.url, "first");
-  const chat = new Chat(server.url);
+  const { id } = await post(server.numericUrl, "first");
+  const chat = new Chat(server.numericUrl);
   assertEquals(await readNext(chat, 1), ["first"]);
   const body = new URLSearchParams({ action: "remove", id });
-  await (await fetch(`${server.url}/moderation`, { ...moderator, body })).body?.cancel();
+  await (await fetch(`${server.numericUrl}/moderation`, { ...moderator, body })).body?.cancel();
   assertEquals(await readNext(chat, 1), [`removed ${id}`]);
-  await postAll(server.url, numbered("message", 2000));
+  await postAll(server.numericUrl, numbered("message", 2000));
   assertEquals(await readNext(chat, 6), ["gap 1995", ...numbered("message", 2000, 1996)]);
 });
 
 Deno.test("Chat.send() resolves with what is stored, and keeps the order", { ignore }, async () => {
   await using server = await ChatProcess.start();
-  const chat = new Chat(server.url, { nickname: "ann" });
+  const chat = new Chat(server.numericUrl, { nickname: "ann" });
   const sent = await Promise.all(numbered("message", 20).map((text) => chat.send(text)));
   assertEquals(sent.map(({ message }) => message), numbered("message", 20));
-  assertEquals(await readTexts(server.url), numbered("message", 20));
+  assertEquals(await readTexts(server.numericUrl), numbered("message", 20));
   assertEquals(sent[0].nickname, "ann");
   const key = "one of mine";
   const [first, second] = [await chat.send("once", { key }), await chat.send("once", { key })];
@@ -196,17 +199,17 @@ Deno.test("Chat.send() repeats a message whose answer is lost, and it is stored 
     await response.body?.cancel();
     throw new TypeError("The connection is lost");
   });
-  const chat = new Chat(server.url);
+  const chat = new Chat(server.numericUrl);
   const [first, second] = await Promise.all([chat.send("hi"), chat.send("after it")]);
   assertEquals([first.message, second.message], ["hi", "after it"]);
-  assertEquals(await readTexts(server.url), ["hi", "after it"]);
+  assertEquals(await readTexts(server.numericUrl), ["hi", "after it"]);
 });
 
 Deno.test("Chat.send() fails with what the chat says of a refusal, and the next goes on", {
   ignore,
 }, async () => {
   await using server = await ChatProcess.start();
-  const chat = new Chat(server.url);
+  const chat = new Chat(server.numericUrl);
   const refused = chat.send("x".repeat(4001));
   const next = chat.send("short");
   const error = await assertRejects(() => refused, RequestError, "4000");
@@ -218,11 +221,11 @@ Deno.test("Chat shows the password, and its loop and send() fail where that is w
   ignore,
 }, async () => {
   await using server = await ChatProcess.start(["--password", "öffne dich"]);
-  const chat = new Chat(server.url, { password: "öffne dich" });
+  const chat = new Chat(server.numericUrl, { password: "öffne dich" });
   await chat.send("hi");
   assertEquals(await readNext(chat, 1), ["hi"]);
   for (const password of ["wrong password", undefined]) {
-    const stranger = new Chat(server.url, { password });
+    const stranger = new Chat(server.numericUrl, { password });
     const error = await assertRejects(() => readNext(stranger, 1), RequestError, "password");
     assertEquals([error.reason, error.isFinal, stranger.state], ["signed-out", true, "closed"]);
     await assertRejects(() => stranger.send("hi"), RequestError, "password");
@@ -232,7 +235,7 @@ Deno.test("Chat shows the password, and its loop and send() fail where that is w
 Deno.test("Chat's loop fails where no such room may be", { ignore }, async () => {
   await using server = await ChatProcess.start(["--rooms", "biology"]);
   const error = await assertRejects(
-    () => readNext(new Chat(`${server.url}/physics`), 1),
+    () => readNext(new Chat(`${server.numericUrl}/physics`), 1),
     RequestError,
     "--rooms",
   );
@@ -241,7 +244,7 @@ Deno.test("Chat's loop fails where no such room may be", { ignore }, async () =>
 
 Deno.test("Chat.close() ends loops and what is not sent", { ignore }, async () => {
   await using server = await ChatProcess.start();
-  const chat = new Chat(server.url);
+  const chat = new Chat(server.numericUrl);
   const read = readNext(chat, 1);
   await reach(chat, "live");
   await server.stop("SIGKILL");
