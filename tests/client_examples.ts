@@ -5,5 +5,5 @@ export async function example(language: string, url: string): Promise<string> {
   const text = await Deno.readTextFile(new URL("../docs/clients.md", import.meta.url));
   const [, code] = new RegExp(`^\`\`\`${language}\\b.*\\n([^]*?)^\`\`\`$`, "m").exec(text) ?? [];
   if (code === undefined) throw new TypeError(`There is no example in ${language}`);
-  return code.replaceAll("http://localhost:4567", url);
+  return code.replaceAll("localhost:4567", new URL(url).host);
 }

@@ -17,15 +17,11 @@ interface Program {
   readonly file: string;
   /** What makes it ready to run, in its folder. */
   readonly build?: readonly string[];
-  /** What runs it there. */
-  readonly command: readonly string[];
+  /** What runs it there. @default {what the document says} */
+  readonly command?: readonly string[];
 }
 
-const DENO: Program = {
-  language: "ts",
-  file: "echo.ts",
-  command: [Deno.execPath(), "run", "--check", "--allow-import", "--allow-net", "echo.ts"],
-};
+const DENO: Program = { language: "ts", file: "echo.ts" };
 const NODE: Program = { language: "js", file: "log.mjs", command: ["node", "log.mjs"] };
 const PYTHON: Program = { language: "python", file: "chat.py", command: ["python3", "chat.py"] };
 const GO: Program = {
@@ -69,7 +65,7 @@ class RunningProgram implements AsyncDisposable {
       const { success, stderr } = await toCommand(build, options).output();
       if (!success) throw new Error(new TextDecoder().decode(stderr));
     }
-    return new RunningProgram(toCommand(command, options));
+    return new RunningProgram(toCommand(command ?? await commandLine(url), options));
   }
 
   /** Waits until it has printed a text. */
@@ -89,6 +85,12 @@ class RunningProgram implements AsyncDisposable {
     await this.#process.status;
     await this.#reading;
   }
+}
+
+/** The command line that the document has for Deno. */
+async function commandLine(url: string): Promise<string[]> {
+  const [, ...args] = (await example("sh", url)).trim().split(" ");
+  return [Deno.execPath(), ...args];
 }
 
 function toCommand([program, ...args]: readonly string[], options: Deno.CommandOptions) {
@@ -209,9 +211,9 @@ Deno.test("the example for Node goes on where it was, when the server or it is s
   assertEquals(textsOf(output + program.output), numbered("message", 201));
 });
 
-for (const [name, program] of [["Python", PYTHON], ["Go", GO]] as const) {
+for (const [name, command, program] of [["Python", "python3", PYTHON], ["Go", "go", GO]] as const) {
   Deno.test(`the example in ${name} sends once, and follows through a restart`, {
-    ignore: ignore || !await isThere(program.build?.[0] ?? program.command[0]),
+    ignore: ignore || !await isThere(command),
   }, async () => {
     await using folder = await newFolder();
     await using chat = await startChat(folder.path);

@@ -43,6 +43,7 @@ Deno.test("EventParser reads what the standard says, in whatever pieces it comes
       ["message", "b", ""],
       ["message", "c", ""],
     ]],
+    ["data: a\r\ndata: b\rdata: c\ndata: d\r\n\r\n", [["message", "a\nb\nc\nd", ""]]],
     ["\ufeffdata: a\n\n", [["message", "a", ""]]],
     ["\ufeff\ufeffdata: a\n\ndata: b\n\n", [["message", "b", ""]]],
     ["data:a\ndata: b\ndata:  c\ndata\ndata:\n\n", [["message", "a\nb\n c\n\n", ""]]],
@@ -176,6 +177,12 @@ Deno.test("Chat says what is removed, and what is missing", { ignore }, async ()
 
 Deno.test("Chat.send() resolves with what is stored, and keeps the order", { ignore }, async () => {
   await using server = await ChatProcess.start();
+  const { fetch } = globalThis;
+  let tries = 0;
+  using _replaced = replaceGlobal("fetch", async (...args: Parameters<typeof fetch>) => {
+    if (tries++ === 0) throw new TypeError("The first does not arrive");
+    return await fetch(...args);
+  });
   const chat = new Chat(server.numericUrl, { nickname: "ann" });
   const sent = await Promise.all(numbered("message", 20).map((text) => chat.send(text)));
   assertEquals(sent.map(({ message }) => message), numbered("message", 20));
@@ -255,6 +262,38 @@ Deno.test("Chat.close() ends loops and what is not sent", { ignore }, async () =
   await assertRejects(() => sent, DOMException);
   await assertRejects(() => chat.send("hi"), DOMException);
   assertEquals(await readNext(chat, 1), []);
+});
+
+Deno.test("Chat in Node follows, sends, and lets the program end", { ignore }, async () => {
+  await using server = await ChatProcess.start(["--password", "quite secret"]);
+  await using folder = await newFolder();
+  await Deno.copyFile(new URL("../static/client.js", import.meta.url), `${folder.path}/client.mjs`);
+  const program = `
+    import { Chat } from "${folder.path}/client.mjs";
+    const chat = new Chat("${server.numericUrl}", { nickname: "node", password: "quite secret" });
+    const states = [];
+    const { id } = await chat.send("hi");
+    for await (const { type, detail } of chat) {
+      states.push(chat.state);
+      if (detail.id === id) break;
+    }
+    const error = await chat.send("").catch((error) => error);
+    const stranger = new Chat("${server.numericUrl}");
+    stranger.addEventListener("state", ({ detail: { state, problem } }) => {
+      states.push(state);
+      if (!problem) return;
+      stranger.close();
+      console.log(JSON.stringify([states, error.field, problem.reason]));
+    });`;
+  const { code, stdout, stderr } = await new Deno.Command("node", {
+    args: ["--input-type=module", "-e", program],
+  }).output();
+  assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+  assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [
+    ["connecting", "connecting", "signed-out", "closed"],
+    "message",
+    "signed-out",
+  ]);
 });
 
 Deno.test("Chat reads no more than its loop takes, and loses nothing by that", async () => {
