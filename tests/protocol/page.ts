@@ -1,0 +1,164 @@
+/** What is for people, and for whoever watches the server. */
+
+import { type Answer, idOf, unique } from "./chat.ts";
+import { expect, expectMatch, expectSame, type Rule } from "./rule.ts";
+
+const NAVIGATION = { "sec-fetch-mode": "navigate" };
+
+/** The bytes of an answer, decoded. */
+async function decoded(answer: Answer): Promise<string> {
+  const coding = answer.headers.get("content-encoding");
+  const bytes = await answer.bytes();
+  const stream = new Blob([bytes]).stream();
+  return await new Response(
+    coding === null
+      ? stream
+      : stream.pipeThrough(new DecompressionStream(coding === "br" ? "brotli" : "gzip")),
+  ).text();
+}
+
+export const PAGE: readonly Rule[] = [
+  {
+    id: "P1",
+    name: "GET /livez is 200 with ok",
+    async check(chat) {
+      const answer = await chat.ask("livez", { as: "stranger" });
+      expectMatch("its body", await answer.expectStatus(200).text(), /^ok\n?$/);
+    },
+  },
+  {
+    id: "P2",
+    name: "GET / is the page",
+    needs: ["page"],
+    async check(chat) {
+      const answer = (await chat.ask("")).expectStatus(200);
+      expectMatch("the content type", answer.headers.get("content-type"), /^text\/html\b/);
+      expectMatch("the page", await answer.text(), /^<!doctype html>/i);
+    },
+  },
+  {
+    id: "P3",
+    name: "the page comes in the coding that Accept-Encoding prefers",
+    needs: ["page"],
+    async check(chat) {
+      const plain = await (await chat.ask("")).text();
+      const cases = [
+        ["gzip, br", "br"],
+        ["gzip", "gzip"],
+        ["br;q=0.5, gzip", "gzip"],
+        ["identity", null],
+        ["br;q=0, gzip;q=0", null],
+      ] as const;
+      for (const [accepted, coding] of cases) {
+        const answer = await chat.ask("", { headers: { "accept-encoding": accepted } });
+        const actual = answer.headers.get("content-encoding");
+        expectSame(`the coding for "${accepted}"`, actual, coding);
+        expect(await decoded(answer) === plain, `the page as ${coding} is another one`);
+      }
+    },
+  },
+  {
+    id: "P4",
+    name: "the page carries an ETag, and If-None-Match gets a 304",
+    needs: ["page"],
+    async check(chat) {
+      const etag = (await chat.ask("")).headers.get("etag");
+      expectMatch("the ETag", etag, /^(W\/)?"[^"]+"$/);
+      const again = await chat.ask("", { headers: { "if-none-match": etag! } });
+      again.expectStatus(304);
+      (await chat.ask("", { headers: { "if-none-match": '"other"' } })).expectStatus(200);
+    },
+  },
+  {
+    id: "P5",
+    name: "HEAD works wherever GET does, without a body",
+    async check({ room, main }) {
+      const cases = [
+        () => main.ask("", { method: "HEAD" }),
+        () => main.ask("livez", { method: "HEAD" }),
+        () => room.ask("chat", { method: "HEAD" }),
+        () => room.ask("chat", { method: "HEAD", headers: { accept: "application/json" } }),
+      ];
+      for (const head of cases) {
+        const answer = (await head()).expectStatus(200);
+        // On a connection that is closed then, whatever came would be seen.
+        expect(await answer.isOver(), `${answer.what} has a body`);
+      }
+    },
+  },
+  {
+    id: "P6",
+    name: "OPTIONS works everywhere, and Allow lists the methods",
+    async check({ room, main }) {
+      const cases = [
+        [await main.ask("", { method: "OPTIONS" }), ["GET", "HEAD", "OPTIONS"]],
+        [await room.ask("chat", { method: "OPTIONS" }), ["GET", "HEAD", "OPTIONS", "POST"]],
+      ] as const;
+      for (const [answer, methods] of cases) {
+        answer.expectStatus(204);
+        const allowed = (answer.headers.get("allow") ?? "").split(/, ?/).toSorted();
+        expectSame("Allow", allowed, methods);
+      }
+    },
+  },
+  {
+    id: "P7",
+    name: "a browser that is led to /chat gets the last 50 messages as HTML, the newest first",
+    needs: ["html"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const mark = unique("no.").replaceAll(" ", "-");
+      await room.sendAll(Array.from({ length: 52 }, (_, n) => `${mark}-${n}-`));
+      const answer = (await room.ask("chat", { headers: NAVIGATION })).expectStatus(200);
+      expectMatch("the content type", answer.headers.get("content-type"), /^text\/html\b/);
+      const html = await answer.text();
+      const numbers = Array.from(html.matchAll(new RegExp(`${mark}-(\\d+)-`, "g")), ([, n]) => n);
+      expectSame(
+        "the list of messages",
+        numbers,
+        Array.from({ length: 50 }, (_, n) => `${51 - n}`),
+      );
+    },
+  },
+  {
+    id: "P8",
+    name: "a browser that says little of itself asks for /chat?html",
+    needs: ["html"],
+    async check({ room }) {
+      const text = unique("<b>&plain");
+      await room.say(text);
+      const html = await (await room.ask("chat?html")).expectStatus(200).text();
+      const escaped = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+      expect(html.includes(escaped), "the page lacks a message, or has it as markup");
+    },
+  },
+  {
+    id: "P9",
+    name: "a form that is posted to /chat?html gets a 303 back to it",
+    needs: ["html"],
+    async check({ room }) {
+      const body = { nickname: "Ann & Ben", message: unique("a plain form") };
+      const answer = await room.ask("chat?html", { method: "POST", body });
+      const location = answer.expectStatus(303).headers.get("location") ?? "";
+      const path = room.path("chat");
+      const { pathname, search } = new URL(location, `http://chat/${path}`);
+      expectSame("where it leads", pathname, `/${path}`);
+      expectMatch("its parameters", search, /[?&]html\b/);
+      const html = await (await room.ask(`chat${search}`)).expectStatus(200).text();
+      expect(html.includes(body.message), "the page there lacks the message");
+    },
+  },
+  {
+    id: "P10",
+    name: "the plain page leads on to older messages",
+    needs: ["html"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const ids = await room.sayAll(...Array.from({ length: 52 }, (_, n) => `older ${n} `));
+      const html = await (await room.ask(`chat?html&before=${ids[2]}`)).expectStatus(200).text();
+      const shown = Array.from(html.matchAll(/older (\d+) ?</g), ([, n]) => n);
+      expectSame("what is before the third", shown, ["1", "0"]);
+      expect(idOf({ id: ids[0] }) !== "", "there is no id");
+    },
+  },
+];
