@@ -8,6 +8,7 @@ import { newFolder } from "../folder.ts";
 import { hasRedis } from "../redis_server.ts";
 import { until } from "../until.ts";
 import { type OtherServer, startServer } from "./other_server.ts";
+import { checkServer } from "./protocol_suite.ts";
 import { CADDY, NGINX, type Proxy, startProxy } from "./proxy.ts";
 
 const COMPOSE = new URL("../../deploy/compose.yaml", import.meta.url);
@@ -374,5 +375,15 @@ for (const proxy of [NGINX, CADDY]) {
       assertEquals(stored.toSorted(), written.toSorted());
       for (const { texts, gaps } of readers) assertEquals([texts, gaps], [stored, 0]);
     }
+  });
+
+  Deno.test(`two instances behind ${proxy.name} keep the rules of the protocol`, {
+    ignore: !hasRedis,
+  }, async () => {
+    const flags = ["--keep", "60", "--moderator-password", MODERATOR_PASSWORD];
+    await using chat = await startChat(proxy, [...NO_LIMITS, ...flags]);
+    const { broken, output } = await checkServer(chat.proxy.url, ...flags);
+    // nginx itself waits for a body, and for longer than the chat would.
+    assertEquals(broken, proxy === NGINX ? ["X10"] : [], output);
   });
 }
