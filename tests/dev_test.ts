@@ -1,30 +1,18 @@
 /** `deno task dev`: it restarts politely, and ends when it is asked to. */
 
-import { assertEquals } from "@std/assert";
 import { EventReader } from "./event_reader.ts";
-import { newFolder } from "./folder.ts";
+import { copyProject } from "./project_copy.ts";
 import { until } from "./until.ts";
 
 const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted" ||
   Deno.build.os === "windows";
-const ROOT = new URL("../", import.meta.url);
-
-/** A copy of the program that a test can change. */
-async function copyProgram(folder: string): Promise<void> {
-  const names = await Array.fromAsync(Deno.readDir(ROOT), ({ name }) => name);
-  const copied = names.filter((name) => !/^\.|^(?:bench|docs)$|chat\.db|^sse-chat$/.test(name));
-  const { success } = await new Deno.Command("cp", { args: ["-R", ...copied, folder], cwd: ROOT })
-    .output();
-  assertEquals(success, true);
-}
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   Deno.test(`deno task dev restarts for a change, and ${signal} ends it`, { ignore }, async () => {
-    await using folder = await newFolder();
-    await copyProgram(folder.path);
+    await using project = await copyProject();
     await using dev = new Deno.Command(Deno.execPath(), {
       args: ["task", "dev", "--port", "0"],
-      cwd: folder.path,
+      cwd: project.path,
       env: { NO_COLOR: "1" },
       stdout: "piped",
       stderr: "null",
@@ -42,7 +30,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     await until(() => ports().length === 1);
     await using first = await read();
     await first.nextOf("online");
-    await Deno.writeTextFile(`${folder.path}/terminal.ts`, "\n", { append: true });
+    await Deno.writeTextFile(`${project.path}/terminal.ts`, "\n", { append: true });
     while (await first.next());
     await until(() => ports().length === 2);
     await using second = await read();

@@ -1,5 +1,6 @@
 /** The proxies that the project has configurations for, which are run as they stand there. */
 
+import { block } from "../doc_examples.ts";
 import { newFolder } from "../folder.ts";
 import { type OtherServer, type ServerCommand, startServer } from "./other_server.ts";
 
@@ -101,9 +102,4 @@ export async function startProxy(
       await folder[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The block of a document in a language. */
-function block(language: string, source: string): string {
-  return new RegExp("```" + language + "\n([^]*?)```").exec(source)![1];
 }

@@ -1,0 +1,88 @@
+/**
+ * The examples in the documents and in the comments of deploy/: the blocks of code, those of a
+ * shell command by command, and the commands in running text.
+ */
+
+const ROOT = new URL("../", import.meta.url);
+/** A block of code in Markdown, with its indentation and its language. */
+const BLOCK = /^( *)```(\w*)[^\n]*\n([^]*?)^ *```$/gm;
+/** What a command in running text or in a comment begins with. */
+const PROGRAM =
+  /^(?!deno task$)(?:[A-Z_]+=\S* )*(?:sudo )?(?:apt|apt-get|caddy|certbot|cp|curl|deno|docker|git|go|journalctl|mkcert|nginx|node|npx|openssl|perf|python3|redis-cli|redis-server|scp|sqlite3|systemctl|systemd-analyze|useradd) [^ ]/;
+
+/** Something that a reader may try. */
+export interface Example {
+  /** Where it stands: `docs/protocol.md:52`. */
+  readonly at: string;
+  /** `sh` for a command. */
+  readonly language: string;
+  /** The block; of a block in sh, one command. */
+  readonly text: string;
+}
+
+/** All examples, document by document. */
+export async function readExamples(): Promise<Example[]> {
+  const examples: Example[] = [];
+  for (const folder of ["", "docs/", "std_mirror/"]) {
+    for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
+      if (!name.endsWith(".md")) continue;
+      examples.push(...inMarkdown(`${folder}${name}`, await read(`${folder}${name}`)));
+    }
+  }
+  for await (const { name, isFile } of Deno.readDir(new URL("deploy/", ROOT))) {
+    if (isFile) examples.push(...inComments(`deploy/${name}`, await read(`deploy/${name}`)));
+  }
+  return examples;
+}
+
+/** The first block of a document in a language. */
+export function block(language: string, markdown: string): string {
+  for (const [, indent, name, text] of markdown.matchAll(BLOCK)) {
+    if (name === language) return dedent(text, indent);
+  }
+  throw new Error(`there is no block in ${language}`);
+}
+
+function inMarkdown(file: string, markdown: string): Example[] {
+  const examples: Example[] = [];
+  const at = (index: number) => `${file}:${markdown.slice(0, index).split("\n").length}`;
+  for (const { index, 1: indent, 2: language, 3: block } of markdown.matchAll(BLOCK)) {
+    // Without a language it is a drawing.
+    if (language === "") continue;
+    const text = dedent(block, indent);
+    for (const part of language === "sh" ? commands(text) : [text.trimEnd()]) {
+      examples.push({ at: at(index), language, text: part });
+    }
+  }
+  const prose = markdown.replaceAll(BLOCK, (block) => block.replaceAll(/[^\n]/g, " "));
+  for (const { index, 1: code } of prose.matchAll(/`([^`]+)`/g)) {
+    const text = code.replaceAll(/\s+/g, " ");
+    if (PROGRAM.test(text)) examples.push({ at: at(index), language: "sh", text });
+  }
+  return examples;
+}
+
+/** The commands that stand indented in comments, or in backquotes. */
+function inComments(file: string, text: string): Example[] {
+  return text.split("\n").flatMap((line, index) => {
+    const found = /^\s*#\s{2,}(.+)$/.exec(line)?.[1] ?? /#.*`([^`]+)`/.exec(line)?.[1] ?? "";
+    return PROGRAM.test(found)
+      ? [{ at: `${file}:${index + 1}`, language: "sh", text: found.trim() }]
+      : [];
+  });
+}
+
+/** The commands of a script: a line each, but for lines that are continued and texts up to an END. */
+function commands(script: string): string[] {
+  const found = script.matchAll(/^\S.*<<END\n[^]*?^END$|^\S(?:.*\\\n)*.*$/gm);
+  return Array.from(found, ([command]) => command.replace(/ {2,}# .*$/, ""))
+    .filter((command) => !command.startsWith("#"));
+}
+
+function dedent(text: string, indent: string): string {
+  return text.replaceAll(new RegExp(`^${indent}`, "gm"), "");
+}
+
+function read(file: string): Promise<string> {
+  return Deno.readTextFile(new URL(file, ROOT));
+}
