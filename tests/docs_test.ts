@@ -11,7 +11,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseOptions } from "../bench/options.ts";
 import { basic, numbered, post, postAll, readHistory, readTexts, sendPost } from "./chat_client.ts";
 import { ChatProcess } from "./chat_process.ts";
-import { readExamples } from "./doc_examples.ts";
+import { brokenLinks, readExamples } from "./documents.ts";
 import { newFolder } from "./folder.ts";
 import { freePort } from "./free_port.ts";
 import { copyProject } from "./project_copy.ts";
@@ -24,12 +24,15 @@ const ROOT = new URL("../", import.meta.url);
 
 /** Examples that something else runs: the file that does, and words in it that are the example or take it. */
 const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
+  ["npx -y deno@2.9.6", ".ci/run", "npx -y deno@2.9.6"],
   ["npx -y deno@2.9.6 task start", ".ci/run", "npx -y deno@2.9.6"],
   ["deno task test", ".ci/run", "task test"],
   ["deno task check", ".ci/run", "task check"],
   ["deno task e2e", ".ci/run", "task e2e"],
   ["deno task engines", ".ci/run", "task engines"],
   ["deno task ok", "deno.json", '"deno task check && deno task test"'],
+  ["deno task dev", "tests/dev_test.ts", '"task", "dev"'],
+  ["deno task start --version", "tests/process_test.ts", 'runToEnd(["--version"])'],
   ["deno task compile", "tests/e2e/compile_e2e.ts", "tasks.compile"],
   ["deno task bench", "tests/e2e/bench_load.ts", "bench/main.ts"],
   [
@@ -186,6 +189,10 @@ Deno.test("examples that are run elsewhere are there", { ignore }, async () => {
     const text = await Deno.readTextFile(new URL(file, ROOT));
     assert(text.includes(words), `${file} does not run ${example}: it has no ${words}`);
   }
+});
+
+Deno.test("links in the documents lead somewhere", { ignore }, async () => {
+  assertEquals(await brokenLinks(), []);
 });
 
 Deno.test("commands for a running chat do what the documents say", { ignore }, async () => {

@@ -1,6 +1,6 @@
 /** The proxies that the project has configurations for, which are run as they stand there. */
 
-import { block } from "../doc_examples.ts";
+import { block } from "../documents.ts";
 import { newFolder } from "../folder.ts";
 import { type OtherServer, type ServerCommand, startServer } from "./other_server.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The examples in the documents and in the comments of deploy/: the blocks of code, those of a
- * shell command by command, and the commands in running text.
+ * The documents: their links, and the examples in them and in the comments of deploy/, which are
+ * the blocks of code, those of a shell command by command, and the commands in running text.
  */
 
 const ROOT = new URL("../", import.meta.url);
@@ -20,19 +20,55 @@ export interface Example {
   readonly text: string;
 }
 
+/** A document, or a file with comments. */
+interface Document {
+  /** From the root of the project. */
+  readonly file: string;
+  readonly text: string;
+}
+
 /** All examples, document by document. */
 export async function readExamples(): Promise<Example[]> {
-  const examples: Example[] = [];
-  for (const folder of ["", "docs/", "std_mirror/"]) {
-    for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
-      if (!name.endsWith(".md")) continue;
-      examples.push(...inMarkdown(`${folder}${name}`, await read(`${folder}${name}`)));
+  const documents = await readFiles(["", "docs/", "std_mirror/"], ".md");
+  const commented = await readFiles(["deploy/"], "");
+  return [...documents.flatMap(inMarkdown), ...commented.flatMap(inComments)];
+}
+
+/** The links that lead to no file of the project, or to no heading in it. */
+export async function brokenLinks(): Promise<string[]> {
+  const broken: string[] = [];
+  for (const { file, text } of await readFiles(["", "docs/", "std_mirror/"], ".md")) {
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+      const url = new URL(target, new URL(file, ROOT));
+      const heading = url.hash.slice(1);
+      url.hash = "";
+      const isThere = heading === ""
+        ? await Deno.stat(url).then(() => true, () => false)
+        : headings(await Deno.readTextFile(url)).includes(heading);
+      if (!isThere) broken.push(`${file}: ${target}`);
     }
   }
-  for await (const { name, isFile } of Deno.readDir(new URL("deploy/", ROOT))) {
-    if (isFile) examples.push(...inComments(`deploy/${name}`, await read(`deploy/${name}`)));
+  return broken;
+}
+
+async function readFiles(folders: readonly string[], ending: string): Promise<Document[]> {
+  const documents: Document[] = [];
+  for (const folder of folders) {
+    for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
+      if (!isFile || !name.endsWith(ending)) continue;
+      const file = `${folder}${name}`;
+      documents.push({ file, text: await Deno.readTextFile(new URL(file, ROOT)) });
+    }
   }
-  return examples;
+  return documents;
+}
+
+/** What GitHub puts into the addresses of headings. */
+function headings(markdown: string): string[] {
+  return Array.from(
+    markdown.matchAll(/^#+ (.+)$/gm),
+    ([, text]) => text.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-"),
+  );
 }
 
 /** The first block of a document in a language. */
@@ -43,7 +79,7 @@ export function block(language: string, markdown: string): string {
   throw new Error(`there is no block in ${language}`);
 }
 
-function inMarkdown(file: string, markdown: string): Example[] {
+function inMarkdown({ file, text: markdown }: Document): Example[] {
   const examples: Example[] = [];
   const at = (index: number) => `${file}:${markdown.slice(0, index).split("\n").length}`;
   for (const { index, 1: indent, 2: language, 3: block } of markdown.matchAll(BLOCK)) {
@@ -63,7 +99,7 @@ function inMarkdown(file: string, markdown: string): Example[] {
 }
 
 /** The commands that stand indented in comments, or in backquotes. */
-function inComments(file: string, text: string): Example[] {
+function inComments({ file, text }: Document): Example[] {
   return text.split("\n").flatMap((line, index) => {
     const found = /^\s*#\s{2,}(.+)$/.exec(line)?.[1] ?? /#.*`([^`]+)`/.exec(line)?.[1] ?? "";
     return PROGRAM.test(found)
@@ -81,8 +117,4 @@ function commands(script: string): string[] {
 
 function dedent(text: string, indent: string): string {
   return text.replaceAll(new RegExp(`^${indent}`, "gm"), "");
-}
-
-function read(file: string): Promise<string> {
-  return Deno.readTextFile(new URL(file, ROOT));
 }
