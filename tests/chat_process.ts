@@ -17,8 +17,12 @@ export const NO_LIMITS: readonly string[] = [
   ...["--max-readers", "0", "--max-readers-per-address", "0"],
 ];
 
-/** Whether chats that are started without a log of their own keep messages in Redis: `-- --redis`. */
-const IS_ON_REDIS = Deno.args.includes("--redis");
+let isOnRedis = false;
+
+/** Has all chats of this file that are started without a log of their own keep messages in Redis. */
+export function keepInRedis(): void {
+  isOnRedis = true;
+}
 
 /** How a process ended and what it printed. */
 export interface Ended {
@@ -81,7 +85,7 @@ export class ChatProcess implements AsyncDisposable {
    */
   static async start(args: string[] = [], options?: ProcessOptions): Promise<ChatProcess> {
     const limits = options?.hasLimits ? [] : NO_LIMITS;
-    const redis = IS_ON_REDIS ? await RedisServer.start() : undefined;
+    const redis = isOnRedis ? await RedisServer.start() : undefined;
     const log = redis?.url ?? "memory:";
     const flags = ["--port", "0", "--message-log", log, ...limits, ...args];
     const process = command(flags, options).spawn();
