@@ -147,9 +147,14 @@ const left = new Set(examples);
 /** Those that no document has. */
 const gone: string[] = [];
 
-/** The text of an example, which is named whole or, if no example is just that, by how it begins. */
+/**
+ * The text of an example, which is named whole or, if no example is just that, by how it begins. A
+ * heading names all commands in blocks under it.
+ */
 function take(start: string): string {
-  const same = examples.filter(({ text }) => text === start);
+  const same = examples.filter(({ text, heading, language }) =>
+    text === start || (heading === start && language === "sh")
+  );
   const found = same.length > 0 ? same : examples.filter(({ text }) => text.startsWith(start));
   for (const example of found) left.delete(example);
   if (found.length === 0) gone.push(start);

@@ -14,6 +14,8 @@ const PROGRAM =
 export interface Example {
   /** Where it stands: `docs/protocol.md:52`. */
   readonly at: string;
+  /** The heading over a block: `## Rooms`. */
+  readonly heading?: string;
   /** `sh` for a command. */
   readonly language: string;
   /** The block; of a block in sh, one command. */
@@ -81,16 +83,17 @@ export function block(language: string, markdown: string): string {
 
 function inMarkdown({ file, text: markdown }: Document): Example[] {
   const examples: Example[] = [];
+  const prose = markdown.replaceAll(BLOCK, (block) => block.replaceAll(/[^\n]/g, " "));
   const at = (index: number) => `${file}:${markdown.slice(0, index).split("\n").length}`;
   for (const { index, 1: indent, 2: language, 3: block } of markdown.matchAll(BLOCK)) {
     // Without a language it is a drawing.
     if (language === "") continue;
     const text = dedent(block, indent);
+    const heading = prose.slice(0, index).match(/^#+ .+$/gm)?.at(-1);
     for (const part of language === "sh" ? commands(text) : [text.trimEnd()]) {
-      examples.push({ at: at(index), language, text: part });
+      examples.push({ at: at(index), heading, language, text: part });
     }
   }
-  const prose = markdown.replaceAll(BLOCK, (block) => block.replaceAll(/[^\n]/g, " "));
   for (const { index, 1: code } of prose.matchAll(/`([^`]+)`/g)) {
     const text = code.replaceAll(/\s+/g, " ");
     if (PROGRAM.test(text)) examples.push({ at: at(index), language: "sh", text });
@@ -110,7 +113,7 @@ function inComments({ file, text }: Document): Example[] {
 
 /** The commands of a script: a line each, but for lines that are continued and texts up to an END. */
 function commands(script: string): string[] {
-  const found = script.matchAll(/^\S.*<<END\n[^]*?^END$|^\S(?:.*\\\n)*.*$/gm);
+  const found = script.matchAll(/^\S.*<<'?END'?\n[^]*?^END$|^\S(?:.*\\\n)*.*$/gm);
   return Array.from(found, ([command]) => command.replace(/ {2,}# .*$/, ""))
     .filter((command) => !command.startsWith("#"));
 }
