@@ -13,6 +13,33 @@ import deno from "./deno.json" with { type: "json" };
 /** The version of the program, as in deno.json. */
 export const VERSION: string = deno.version;
 
+/** The settings of one run, all of them valid. `--help` says what each is. */
+export type Config = {
+  readonly port: number;
+  readonly hostname: string;
+  readonly messageLog: string;
+  readonly keep: number;
+  readonly keepDays: number;
+  readonly rooms: "any" | "none" | readonly string[];
+  readonly maxRooms: number;
+  readonly heartbeat: number;
+  readonly rateLimit: number;
+  readonly maxReaders: number;
+  readonly maxReadersPerAddress: number;
+  readonly trustProxy: readonly AddressRange[];
+  readonly allowHost: readonly string[];
+  readonly password: Password | undefined;
+  readonly moderatorPassword: Password | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  readonly allowOrigin: readonly string[];
+  readonly title: string;
+  readonly logFormat: "text" | "json";
+  readonly verbose: boolean;
+  readonly metrics: boolean;
+  readonly metricsToken: string | undefined;
+};
+
 interface Setting<Value> {
   /** Its environment variable, if that is not `CHAT_` and the flag's name. */
   readonly env?: string;
@@ -43,20 +70,20 @@ export interface Password {
 /** What the settings of a kind have in common. */
 const PASSWORD = {
   placeholder: "[TEXT]",
-  default: undefined as Password | undefined,
+  default: undefined,
   takes: `text of ${MIN_PASSWORD_LENGTH} to 200 characters`,
   isSecret: () => true,
   parse: toPassword,
 };
 const PEM_FILE = {
   placeholder: "FILE",
-  default: undefined as string | undefined,
+  default: undefined,
   takes: "the path of a PEM file",
   parse: (text: string) => text || undefined,
 };
 
 /** The settings by their name in {@linkcode Config}; `allowOrigin` is `--allow-origin`. */
-const SETTINGS = {
+const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
   port: {
     env: "PORT",
     placeholder: "N",
@@ -200,13 +227,13 @@ const SETTINGS = {
   },
   metricsToken: {
     placeholder: "TEXT",
-    default: undefined as string | undefined,
+    default: undefined,
     takes: "text of 8 to 200 ASCII characters without spaces",
     about: "what other machines have to send for /metrics",
     isSecret: () => true,
     parse: (text) => /^[!-~]{8,200}$/.test(text) ? text : undefined,
   },
-} satisfies { [name: string]: Setting<unknown> };
+};
 
 /** What all instances of one chat must have alike. */
 const SHARED = [
@@ -218,15 +245,6 @@ const SHARED = [
   "moderatorPassword",
   "title",
 ] as const;
-
-type Settings = typeof SETTINGS;
-
-/** The settings of one run, all of them valid. */
-export type Config = {
-  readonly [Name in keyof Settings]:
-    | NonNullable<ReturnType<Settings[Name]["parse"]>>
-    | (undefined extends Settings[Name]["default"] ? undefined : never);
-};
 
 /** A setting that can't be used; its message is the one line to print. */
 export class ConfigError extends RangeError {

@@ -28,6 +28,28 @@ Deno.test("without the links line @std comes from JSR, and nothing else differs"
   assertEquals(problems.filter((line) => !/jsr\.io|jsr:@std/.test(line)), [], errors);
 });
 
+Deno.test("the package can be published: the program and nothing else, without a warning", async () => {
+  const args = ["publish", "--dry-run", "--allow-dirty"];
+  const { code, errors } = await run(Deno.execPath(), ...args);
+  assertEquals(code, 0, errors);
+  assert(!/^Warning|(?:warning|error)\[/m.test(errors), errors);
+  const files = Array.from(
+    errors.matchAll(/^ +file:\S+ \(.+\)$/gm),
+    ([line]) => line.trim().split(" ")[0].slice(ROOT.href.length),
+  );
+  const page = await Array.fromAsync(Deno.readDir(new URL("static/", ROOT)), ({ name }) => name);
+  const needed = [
+    "main.ts",
+    "message_log/redis/write.lua",
+    ...page.map((name) => `static/${name}`),
+  ];
+  assertEquals(needed.filter((file) => !files.includes(file)), [], errors);
+  assertEquals(
+    files.filter((file) => /^(tests|bench|docs|deploy|\.)|_(test|bench)\.ts$/.test(file)),
+    [],
+  );
+});
+
 /** What the project consists of, without the mirror and the lock file that knows of it. */
 async function entries(): Promise<string[]> {
   const names = await Array.fromAsync(Deno.readDir(ROOT), ({ name }) => name);
