@@ -1,16 +1,21 @@
-/** One instance of the chat behind each of the proxies that docs/operations.md is about. */
+/** One instance of the chat with each of the proxies that docs/operations.md is about in front of it. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EventSource } from "eventsource";
+import { makeCertificate } from "../certificate_files.ts";
 import { ChatProcess } from "../chat_process.ts";
+import { EventReader } from "../event_reader.ts";
 import { newFolder } from "../folder.ts";
 import { until } from "../until.ts";
 import { APACHE, CADDY, HAPROXY, NGINX, startProxy } from "./proxy.ts";
 
+/** Apache ends only after the next ping to a reader that has left. */
+const HEARTBEAT = ["--heartbeat", "1"];
+
 for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
   Deno.test(`${proxy.name} passes the chat on as ${proxy.source} configures it`, async () => {
     await using folder = await newFolder();
-    const log = ["--message-log", `sqlite:${folder.path}/chat.db`];
+    const log = [...HEARTBEAT, "--message-log", `sqlite:${folder.path}/chat.db`];
     let chat = await ChatProcess.start(log);
     const chatPort = chat.port;
     try {
@@ -70,6 +75,39 @@ for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
       assertEquals([direct.status, passedOn.status], [200, status], path);
       await Promise.all([direct.body?.cancel(), passedOn.body?.cancel()]);
     }
+  });
+}
+
+for (const proxy of [NGINX, HAPROXY, APACHE]) {
+  Deno.test(`${proxy.name} ends TLS as ${proxy.source} configures it`, async () => {
+    await using folder = await newFolder();
+    const certificate = await makeCertificate(folder.path, "chat");
+    await using chat = await ChatProcess.start([...HEARTBEAT, "--trust-proxy", "127.0.0.1"]);
+    await using running = await startProxy(proxy, [chat.port], certificate);
+    using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(certificate.cert)] });
+    const url = `https://localhost:${running.port}`;
+
+    const redirect = await fetch(`${running.redirectUrl}/biology`, { redirect: "manual" });
+    await redirect.body?.cancel();
+    assertEquals(redirect.status, 308);
+    assertMatch(redirect.headers.get("location")!, /^https:.*\/biology$/);
+
+    const page = await fetch(url, { client });
+    await page.body?.cancel();
+    // The chat knows that its visitors come by HTTPS.
+    assertMatch(page.headers.get("set-cookie")!, /; Secure/);
+
+    await using reader = new EventReader(await fetch(`${url}/chat`, { client }));
+    await reader.nextOf("online");
+    const posted = await fetch(`${url}/chat`, {
+      method: "POST",
+      body: new URLSearchParams({ message: "hi" }),
+      headers: { origin: url },
+      client,
+    });
+    await posted.body?.cancel();
+    assertEquals(posted.status, 201);
+    assertEquals((await reader.nextMessage()).message, "hi");
   });
 }
 

@@ -1,6 +1,11 @@
-/** The proxies that the project has configurations for, which are run as they stand there. */
+/**
+ * The proxies that the project has configurations for, which are run as they stand in deploy/ but for
+ * ports and paths. Without a certificate they speak plain HTTP in place of HTTPS.
+ */
 
-import { block } from "../documents.ts";
+import { assert } from "@std/assert";
+import type { CertificateFiles } from "../certificate_files.ts";
+import { freePort } from "../free_port.ts";
 import { newFolder } from "../folder.ts";
 import { type OtherServer, type ServerCommand, startServer } from "./other_server.ts";
 
@@ -14,6 +19,8 @@ export interface ProxySetup {
   /** The ports of the instances of the chat, one or two. */
   readonly instances: readonly number[];
   readonly folder: string;
+  /** With a certificate: its file, with the key, and the port that leads to HTTPS. */
+  readonly tls?: { readonly pem: string; readonly redirectPort: number };
 }
 
 /** A proxy with its configuration. */
@@ -26,17 +33,33 @@ export interface Proxy {
   readonly command: (file: string, setup: ProxySetup) => ServerCommand;
 }
 
+/** A running proxy. */
+export interface RunningProxy extends OtherServer {
+  /** What listens at the port for plain HTTP, if there is a certificate. */
+  readonly redirectUrl?: string;
+}
+
 export const NGINX: Proxy = {
   name: "nginx",
   source: "deploy/nginx.conf",
-  complete: ({ port, instances: [first, second], folder }, source) => {
-    const site = source
-      .replace("listen 80;", `listen 127.0.0.1:${port};`)
-      .replace(FIRST, `127.0.0.1:${first}`)
-      .replace(
-        / +server 127\.0\.0\.1:4568 .*\n/,
-        (line) => second === undefined ? "" : line.replace(SECOND, `127.0.0.1:${second}`),
-      );
+  complete: ({ port, instances: [first, second], folder, tls }, source) => {
+    const ports: Changes = tls
+      ? [
+        ["listen 80;", `listen 127.0.0.1:${tls.redirectPort};`],
+        ["listen 443 ", `listen 127.0.0.1:${port} `],
+        [/\/etc\/letsencrypt\/.*(?=;)/g, tls.pem],
+      ]
+      : [
+        [/^server \{\n\s+listen 80;[^}]*\}\n/m, ""],
+        ["listen 443 ssl http2;", `listen 127.0.0.1:${port};`],
+        [/ +ssl_certificate.*\n/g, ""],
+      ];
+    const other = / +server 127\.0\.0\.1:4568 .*\n/;
+    const site = change(source, [
+      ...ports,
+      [FIRST, `127.0.0.1:${first}`],
+      second === undefined ? [other, ""] : [SECOND, `127.0.0.1:${second}`],
+    ]);
     return `daemon off; worker_processes 2; error_log stderr; pid ${folder}/pid; events {}
       http { access_log off; client_body_temp_path ${folder}; proxy_temp_path ${folder};
       fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
@@ -62,44 +85,89 @@ export const CADDY: Proxy = {
 
 export const HAPROXY: Proxy = {
   name: "HAProxy",
-  source: "docs/operations.md",
-  complete: ({ port, instances: [instance] }, source) =>
-    block("haproxy", source).replace("bind :80", `bind 127.0.0.1:${port}`)
-      .replaceAll(FIRST, `127.0.0.1:${instance}`),
+  source: "deploy/haproxy.cfg",
+  complete: ({ port, instances: [instance], tls }, source) => {
+    const ports: Changes = tls
+      ? [
+        ["bind :80", `bind 127.0.0.1:${tls.redirectPort}`],
+        ["bind :443", `bind 127.0.0.1:${port}`],
+        ["/etc/haproxy/chat.pem", tls.pem],
+      ]
+      : [
+        ["bind :80", `bind 127.0.0.1:${port}`],
+        [/ +bind :443.*\n/, ""],
+        [/ +http-request redirect.*\n/, ""],
+      ];
+    return change(source, [...ports, [/127\.0\.0\.1:4567/g, `127.0.0.1:${instance}`]]);
+  },
   command: (file) => ({ program: "haproxy", args: ["-f", file] }),
 };
 
 export const APACHE: Proxy = {
   name: "Apache",
-  source: "docs/operations.md",
-  complete: ({ port, instances: [instance], folder }, source) => {
-    const modules = ["mpm_event", "authz_core", "proxy", "proxy_http"]
+  source: "deploy/apache.conf",
+  complete: ({ port, instances: [instance], folder, tls }, source) => {
+    const names = ["mpm_event", "authz_core", "alias", "headers", "proxy", "proxy_http", "ssl"];
+    const modules = names
       .map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`);
-    return `${modules.join("\n")}\nListen 127.0.0.1:${port}\nServerName localhost
+    const ports: Changes = tls
+      ? [
+        ["*:80>", `127.0.0.1:${tls.redirectPort}>`],
+        ["*:443>", `127.0.0.1:${port}>`],
+        [/\/etc\/letsencrypt\/.*/g, tls.pem],
+      ]
+      : [
+        [/<VirtualHost \*:80>[^]*?<\/VirtualHost>\n/, ""],
+        ["*:443>", `127.0.0.1:${port}>`],
+        [/ +SSL.*\n/g, ""],
+        [/ +RequestHeader.*\n/, ""],
+      ];
+    return `${modules.join("\n")}\nListen 127.0.0.1:${port}
+      ${tls ? `Listen 127.0.0.1:${tls.redirectPort}` : ""}
       PidFile ${folder}/pid\nErrorLog ${folder}/error
-      ${block("apache", source).replaceAll(FIRST, `127.0.0.1:${instance}`)}`;
+      ${change(source, [...ports, [/127\.0\.0\.1:4567/g, `127.0.0.1:${instance}`]])}`;
   },
   command: (file) => ({ program: "apache2", args: ["-X", "-f", file] }),
 };
 
-/** Starts a proxy in front of instances of the chat. */
+/** Starts a proxy in front of instances of the chat; with a certificate, it speaks HTTPS. */
 export async function startProxy(
   { source, complete, command }: Proxy,
   instances: readonly number[],
-): Promise<OtherServer> {
+  certificate?: CertificateFiles,
+): Promise<RunningProxy> {
   const folder = await newFolder();
   const text = await Deno.readTextFile(new URL(`../../${source}`, import.meta.url));
   const file = `${folder.path}/config`;
+  const tls = certificate && { pem: `${folder.path}/pem`, redirectPort: freePort() };
+  if (certificate) {
+    const parts = [certificate.cert, certificate.key].map((part) => Deno.readTextFile(part));
+    await Deno.writeTextFile(tls!.pem, (await Promise.all(parts)).join(""));
+  }
   const server = await startServer(async (port) => {
-    const setup = { port, instances, folder: folder.path };
+    const setup = { port, instances, folder: folder.path, tls };
     await Deno.writeTextFile(file, complete(setup, text));
     return command(file, setup);
   });
   return {
     ...server,
+    redirectUrl: tls && `http://127.0.0.1:${tls.redirectPort}`,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What is put in place of what. */
+type Changes = readonly (readonly [from: string | RegExp, to: string])[];
+
+/** A text with changes, each of which it must have a place for. */
+function change(text: string, changes: Changes): string {
+  for (const [from, to] of changes) {
+    const changed = text.replace(from, to);
+    assert(changed !== text, `there is no ${from} in:\n${text}`);
+    text = changed;
+  }
+  return text;
 }
