@@ -1,6 +1,6 @@
 /** docs/operations.md, "A server from nothing": its commands as they stand there, and what is then there. */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EventReader } from "../event_reader.ts";
 import { until } from "../until.ts";
 import { Debian } from "./debian.ts";
@@ -12,12 +12,14 @@ const CHAT = `${PAGE}chat`;
 
 Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd, as operations.md has it", async () => {
   await using debian = await Debian.start();
-  for (const commands of await readCommands()) await debian.run(commands);
+  for (const commands of await readCommands("A server from nothing")) {
+    await debian.run(commands);
+  }
   const [, password] = /^CHAT_PASSWORD=(.*)$/m.exec(await debian.read("/etc/chat.env"))!;
-  const status = async (...args: string[]) => {
-    const command = debian.curl("--output", "/dev/null", "--write-out", "%{http_code}", ...args);
-    return new TextDecoder().decode((await command.output()).stdout);
-  };
+  const print = async (...args: string[]) =>
+    new TextDecoder().decode((await debian.curl(...args).output()).stdout);
+  const status = (...args: string[]) =>
+    print("--output", "/dev/null", "--write-out", "%{http_code}", ...args);
   const withPassword = ["--user", `:${password}`];
   const post = (message: string) =>
     status(...withPassword, "--data", `message=${message}&key=key-of-${message}`, CHAT);
@@ -54,6 +56,31 @@ Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd
     await debian.run("stat --format '%U %a' /etc/chat.env /var/lib/chat /var/lib/chat/chat.db"),
     "root 600\nchat 700\nchat 600\n",
   );
+
+  const [, makeCertificate] = await readCommands("TLS");
+  const [setUp, setUpCertbot] = await readCommands("TLS under systemd");
+  await debian.run("mkdir -p /etc/letsencrypt/renewal-hooks/deploy");
+  for (const commands of [makeCertificate, setUp, setUpCertbot]) await debian.run(commands);
+  const served = () =>
+    print(
+      ...["--insecure", "--retry", "9", "--retry-all-errors", "--retry-delay", "1"],
+      ...[
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{certs}",
+        "https://chat.example.com:8443/livez",
+      ],
+    );
+  const before = await served();
+  assertStringIncludes(before, "laptop.local");
+  // As certbot does after a renewal.
+  await debian.run(`${makeCertificate}
+    mkdir /run/renewed
+    mv cert.pem /run/renewed/fullchain.pem
+    mv key.pem /run/renewed/privkey.pem
+    RENEWED_LINEAGE=/run/renewed /etc/letsencrypt/renewal-hooks/deploy/chat`);
+  await until(async () => await served() !== before);
 });
 
 Deno.test("the service is one that systemd-analyze finds no fault in, and that may do little", async () => {
@@ -64,10 +91,11 @@ Deno.test("the service is one that systemd-analyze finds no fault in, and that m
   }
 });
 
-/** The commands of the section, block by block. */
-async function readCommands(): Promise<string[]> {
+/** The commands of a section, block by block. */
+async function readCommands(heading: string): Promise<string[]> {
   const document = await Deno.readTextFile(DOCUMENT);
-  const [, section] = /^## A server from nothing\n([^]*?)^## /m.exec(document)!;
+  const start = document.search(new RegExp(`^#+ ${heading}$`, "m"));
+  const [section] = /.*\n[^]*?(?=^##|$(?![^]))/m.exec(document.slice(start))!;
   return Array.from(
     section.matchAll(/^( *)```sh\n([^]*?)^ *```$/gm),
     ([, indent, commands]) => commands.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
