@@ -12,9 +12,10 @@ const CHAT = `${PAGE}chat`;
 
 Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd, as operations.md has it", async () => {
   await using debian = await Debian.start();
-  for (const commands of await readCommands("A server from nothing")) {
-    await debian.run(commands);
+  for (const heading of ["A server from nothing", "The kernel"]) {
+    for (const commands of await readCommands(heading)) await debian.run(commands);
   }
+  assertEquals(await debian.run("sysctl --values net.ipv4.tcp_retries2"), "8\n");
   const [, password] = /^CHAT_PASSWORD=(.*)$/m.exec(await debian.read("/etc/chat.env"))!;
   const print = async (...args: string[]) =>
     new TextDecoder().decode((await debian.curl(...args).output()).stdout);
