@@ -7,7 +7,8 @@
  * name. docs/protocol.md has the contract.
  */
 
-import { type Certificate, CertificateError, isExpired, readCertificate } from "./certificate.ts";
+import { isExpired, readCertificate } from "./certificate.ts";
+import { renewal, reportExpired } from "./certificate_renewal.ts";
 import {
   type Config,
   parseConfig,
@@ -20,20 +21,17 @@ import {
 import { addressesOf, handout, listening } from "./greeting.ts";
 import { type MessageStore, StoreAwayError } from "./message_log/message_log.ts";
 import { openMessageStore } from "./message_log/open.ts";
-import { StoreProbe } from "./message_log/store_probe.ts";
 import { loadMetrics } from "./metrics/load.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { BrokenOffError } from "./reader/reader.ts";
 import { Rooms } from "./room.ts";
-import { sendHealth } from "./routes/health.ts";
 import { setSecurityHeaders } from "./routes/headers.ts";
 import { toHttpError } from "./routes/http_error.ts";
 import { routesInRooms } from "./routes/in_rooms.ts";
-import { sendMetrics } from "./routes/metrics.ts";
-import { sendRooms } from "./routes/moderation.ts";
-import { CLIENT_PATH, loadFiles, RoomPages } from "./routes/page.ts";
-import { dispatch, type Route } from "./routes/router.ts";
-import { requireModerator, SignIn } from "./routes/session.ts";
+import { routesOfServer } from "./routes/of_server.ts";
+import { CLIENT_PATH, RoomPages } from "./routes/page.ts";
+import { dispatch } from "./routes/router.ts";
+import { SignIn } from "./routes/session.ts";
 import { toVisit, type Visit } from "./routes/visit.ts";
 import { machineName, outerHosts, Server, stopSignal } from "./server.ts";
 import { answered, startFailed, variablesIgnored } from "./server_events.ts";
@@ -103,34 +101,7 @@ export async function createHandler(
     config,
     metrics,
   });
-  const probe = new StoreProbe(store, {
-    onFailure: (error) => terminal.fail("probe_failed", error),
-  });
-  const list: Route = (visit) => {
-    requireModerator(visit);
-    return sendRooms(rooms);
-  };
-  const routes = new Map<string, ReadonlyMap<string, Route>>([
-    [
-      "/session",
-      new Map<string, Route>([
-        ["GET", (visit) => signIn.show(visit)],
-        ["POST", (visit) => signIn.post(visit)],
-        ["DELETE", (visit) => signIn.leave(visit)],
-      ]),
-    ],
-    ["/rooms", new Map([["GET", list]])],
-    ["/livez", new Map([["GET", () => new Response("ok\n")]])],
-    ["/healthz", new Map([["GET", () => sendHealth({ ...config, rooms, probe })]])],
-  ]);
-  if (metrics) {
-    const { metricsToken } = config;
-    const options = { metrics, metricsToken, rooms, probe, guard };
-    routes.set("/metrics", new Map([["GET", (visit) => sendMetrics(visit, options)]]));
-  }
-  for (const [path, file] of await loadFiles(title)) {
-    routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
-  }
+  const routes = await routesOfServer({ rooms, store, signIn, guard, config, terminal, metrics });
 
   const respond = async (request: Request, peer: string, address: string) => {
     const visit = toVisit(request, { address, peer, isSecure: guard.isSecure(request, peer) });
@@ -244,40 +215,6 @@ async function run(
   rooms.close();
   guard.close();
   await within(SHUTDOWN_MS, server.shutdown());
-}
-
-/** What takes over the certificate that is in its files. Calls while it does so are one more. */
-function renewal(server: Server, config: Config, terminal: Terminal): () => Promise<void> {
-  let isDue = false;
-  let isRunning = false;
-  return async () => {
-    isDue = true;
-    if (isRunning) return;
-    isRunning = true;
-    while (isDue) {
-      isDue = false;
-      await renewCertificate(server, config, terminal);
-    }
-    isRunning = false;
-  };
-}
-
-/** Takes over the certificate that is in its files now, if it can be used. */
-async function renewCertificate(server: Server, config: Config, terminal: Terminal): Promise<void> {
-  try {
-    const certificate = await readCertificate(config);
-    if (!certificate) return;
-    await server.renew(certificate);
-    if (isExpired(certificate)) return reportExpired(certificate, terminal);
-    terminal.report({ event: "certificate_renewed", expires: certificate.expires.toISOString() });
-  } catch (error) {
-    if (!(error instanceof CertificateError)) throw error;
-    terminal.report({ event: "certificate_unusable", reason: error.message });
-  }
-}
-
-function reportExpired({ expires }: Certificate, terminal: Terminal): void {
-  terminal.report({ event: "certificate_expired", expires: expires.toISOString() });
 }
 
 /** Reports errors that nobody catches: they end what they happened in, not everybody's streams. */
