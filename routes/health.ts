@@ -1,4 +1,7 @@
-/** `GET /healthz`: whether messages can be stored just now, for whoever watches the server. */
+/**
+ * For whoever watches the server: `GET /livez`, whether the process answers, and `GET /healthz`, whether
+ * messages can be stored just now.
+ */
 
 import { STATUS_CODE } from "@std/http/status";
 import { type Config, VERSION } from "../config.ts";
@@ -13,6 +16,11 @@ export interface HealthOptions {
   readonly rooms: Pick<Rooms, "size" | "readers">;
   readonly probe: Pick<StoreProbe, "isUp">;
   readonly messageLog: Config["messageLog"];
+}
+
+/** The one answer there is. */
+export function sendLife(): Response {
+  return new Response("ok\n", { headers: { "cache-control": "no-store" } });
 }
 
 /** A line of JSON; the status is 503 if nothing can be stored. */

@@ -23,9 +23,10 @@ const PASSED_ON: [name: string, value: string][] = [
   ["via", "1.1 Caddy"],
 ];
 
-Deno.test("GET /livez answers as long as the process does", async () => {
+Deno.test("GET /livez answers as long as the process does, never from a cache", async () => {
   await using chat = await openRoom();
   const response = await chat.ask("/livez");
+  assertEquals(response.headers.get("cache-control"), "no-store");
   assertEquals([response.status, await response.text()], [200, "ok\n"]);
 });
 

@@ -7,7 +7,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { Rooms } from "../room.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
-import { sendHealth } from "./health.ts";
+import { sendHealth, sendLife } from "./health.ts";
 import { sendMetrics } from "./metrics.ts";
 import { sendRooms } from "./moderation.ts";
 import { loadFiles } from "./page.ts";
@@ -46,7 +46,7 @@ export async function routesOfServer(
       ]),
     ],
     ["/rooms", new Map([["GET", list]])],
-    ["/livez", new Map([["GET", () => new Response("ok\n")]])],
+    ["/livez", new Map([["GET", sendLife]])],
     ["/healthz", new Map([["GET", () => sendHealth({ ...config, rooms, probe })]])],
   ]);
   if (metrics) {
