@@ -581,6 +581,31 @@ Deno.test("SqliteStore.open() makes up for the deletion of a room that a kill ha
   assert(findSecrets(killed).isDisjointFrom(given));
 });
 
+Deno.test("SqliteStore leaves nothing in the file of what became too old, a day later at most", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+  let now = Date.UTC(2026, 0, 1);
+  await using store = SqliteStore.open(path, { keep: 10_000, keepDays: 2, now: () => now });
+  const logs = openLogs(store);
+  const secrets = await writeSecrets(logs);
+  const isIdle = () => query(path, "SELECT count(*) AS it FROM messages") === 0 && isErased(path);
+  for (const days of [2, 1]) {
+    now += (days * 24 + 1) * 60 * 60_000;
+    mock.timers.tick(60_000);
+    for (let ticks = 0; ticks % 50 !== 0 || !isIdle(); ticks++) {
+      assert(ticks < 2000, "it does not end");
+      mock.timers.tick(25);
+      await nextTurn();
+    }
+  }
+  assertEquals(findSecrets(path), new Set());
+  assert(secrets.length > 0);
+});
+
 /** Copies a file and its WAL as they are when something has become durable: what a kill then leaves. */
 function copyAtEach(log: MessageLog, path: string, copy: string): Disposable {
   return log.subscribe(() => {

@@ -19,7 +19,7 @@ import { REMOVAL_STATEMENTS, SqliteRemoval } from "./sqlite_removal.ts";
 import { SqliteRevokedSessions } from "./sqlite_revoked.ts";
 import { type RoomRow, SqliteRooms } from "./sqlite_rooms.ts";
 import { SPAN_STATEMENTS, SqliteRetention } from "./sqlite_span.ts";
-import { EXPIRY_INTERVAL_MS, keptSince } from "./retention.ts";
+import { DAY_MS, EXPIRY_INTERVAL_MS, keptSince } from "./retention.ts";
 import { stateJson } from "./room_state.ts";
 
 /** Options for {@linkcode SqliteStore.open}. */
@@ -39,6 +39,8 @@ export class SqliteStore implements MessageStore {
   readonly #parts: LogParts;
   readonly #open = new Map<string, SqliteLog>();
   readonly #expiry: ReturnType<typeof setInterval> | undefined;
+  /** When the file was last gone through for what had become too old. */
+  #lastErasure = -Infinity;
 
   private constructor(database: SqliteDatabase, options: SqliteStoreOptions) {
     this.#database = database;
@@ -132,6 +134,20 @@ export class SqliteStore implements MessageStore {
       if (log) log.expire(this.#minMs);
       else this.openLog(name).close();
     });
+    this.#eraseExpired();
+  }
+
+  /** Once a day: rows that were deleted may have left copies of their text. */
+  #eraseExpired(): void {
+    if (this.#now() - this.#lastErasure < DAY_MS) return;
+    try {
+      this.#database.erasure.note();
+      this.#database.eraseSoon();
+      this.#lastErasure = this.#now();
+    } catch (error) {
+      // A full disk, most likely.
+      if (!isSqliteError(error)) throw error;
+    }
   }
 
   /** What was written before it has become too old. */
