@@ -558,6 +558,26 @@ Deno.test("SqliteLog leaves nothing in the file of a room that is deleted, nor i
   await until(() => findSecrets(path).size === 0);
 });
 
+Deno.test("SqliteLog that was deleted and closed has nothing left to do", { ignore }, async () => {
+  await using folder = await newFolder();
+  await using store = SqliteStore.open(`${folder.path}/chat.db`, { keep: 10 });
+  const log = store.openLog("biology");
+  await append(log, "hi");
+  mock.timers.enable({ apis: ["setTimeout"] });
+  using _real = { [Symbol.dispose]: () => mock.timers.reset() };
+  let isOver = false;
+  const deleting = log.delete().finally(() => isOver = true);
+  while (!isOver) {
+    mock.timers.tick(0);
+    await nextTurn();
+  }
+  assertEquals(await deleting, 1);
+  await log[Symbol.asyncDispose]();
+  // What was planned while the room was there finds it gone.
+  mock.timers.tick(25);
+  assertEquals(await store.rooms(), []);
+});
+
 Deno.test("SqliteStore.open() makes up for the deletion of a room that a kill has interrupted", {
   ignore,
 }, async () => {

@@ -174,7 +174,9 @@ export class SqliteRooms {
     const { database, now, isOpen } = this.#options;
     if (name === MAIN || isOpen(name) || database.isClosed) return;
     const { hasRows, stateOf, dropRows, dropRuns, dropCleared, setBorn, drop } = this.#statements;
-    if (hasRows.get(id) || this.#hasState(stateOf.get(id)?.state as string | null)) return;
+    const row = stateOf.get(id);
+    // A log that was closed may come late: the room has been forgotten.
+    if (!row || hasRows.get(id) || this.#hasState(row.state as string | null)) return;
     this.runs.delete(id);
     // The room last: whatever a crash leaves of it is dropped at the next start.
     if (dropRows.run(id).changes > 0) {
