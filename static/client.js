@@ -55,10 +55,10 @@
  *   [Type in "message" | "removed" | "gap"]: CustomEvent<ChatEvents[Type]> & { readonly type: Type }
  * }["message" | "removed" | "gap"]} ChatEvent
  */
-
-const EVENTS = ["message", "removed", "gap", "ping", "online"];
 /** @template Detail @typedef {(event: CustomEvent<Detail>) => void} Listener */
 
+/** Those of a stream that it knows. */
+const EVENTS = ["message", "removed", "gap", "ping", "online"];
 /** The heartbeat of a server that has not said otherwise. */
 const HEARTBEAT_MS = 15_000;
 /** The first delay is half of this to all of it, as the server asks of its readers. */
@@ -121,7 +121,7 @@ export class Chat extends EventTarget {
    * @param {{ nickname?: string, since?: string, password?: string }} [options] `since`: the cursor to
    * go on at, or `all` for everything that is kept or `none` for nothing before now; by default it
    * begins with the last 50 messages. `password`: the chat's or a moderator's.
-   * @throws {TypeError} For an address or a cursor that is none.
+   * @throws {TypeError} For what is no address, or no cursor.
    */
   constructor(url = ".", { nickname = "", since, password } = {}) {
     super();
@@ -141,7 +141,7 @@ export class Chat extends EventTarget {
     );
   }
 
-  /** The last id that was handed on, for `since`; after one of them everything comes that follows. */
+  /** The last id that was handed on, for the option `since` of another run. */
   get cursor() {
     return this.#cursor;
   }
@@ -208,7 +208,7 @@ export class Chat extends EventTarget {
     return sent;
   }
 
-  /** Ends loops; what has not been sent by then fails, and may have been stored. */
+  /** Ends loops. What has no answer by then fails with an AbortError, and may have been stored. */
   close() {
     this.#closing.abort();
     this.#sendNow();
@@ -263,7 +263,8 @@ export class Chat extends EventTarget {
     }
     this.#setState(status, { retryMs, problem });
     if (online !== undefined) this.#dispatch("online", online);
-    if (problem?.isFinal) { for (const writer of this.#loops) writer.abort(problem); }
+    if (!problem?.isFinal) return;
+    for (const writer of this.#loops) writer.abort(problem);
   }
 
   /**
@@ -600,7 +601,7 @@ export class EventParser {
   }
 }
 
-/** How long to wait after a post that failed, however often before. */
+/** How long to wait after a post that has failed; `tries`: how often it had failed before. */
 export function postDelay(
   /** @type {number} */ tries,
   /** @type {number | undefined} */ retryAfterMs,
@@ -610,7 +611,7 @@ export function postDelay(
     : Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
 }
 
-/** What every try of a message has in common, and no other message. */
+/** What all tries of a message have in common, and no other message has. */
 export function makeKey() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
