@@ -24,6 +24,14 @@ const ROOT = new URL("../", import.meta.url);
 
 /** Examples that something else runs: the file that does, and words in it that are the example or take it. */
 const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
+  ["<!doctype html>", "tests/e2e/clients_e2e.ts", 'example("html"'],
+  ["import { Chat } from", "tests/client_examples_test.ts", 'language: "ts"'],
+  ["deno run --check --allow-import=", "tests/client_examples_test.ts", 'example("sh"'],
+  ["deno check", "tests/client_examples_test.ts", '"check", "--allow-import"'],
+  ["import { existsSync", "tests/client_examples_test.ts", 'language: "js"'],
+  ["curl -o client.mjs", "tests/client_examples_test.ts", "/client.js`"],
+  ["import http.client", "tests/client_examples_test.ts", 'language: "python"'],
+  ["package main", "tests/client_examples_test.ts", 'language: "go"'],
   ["npx -y deno@2.9.6", ".ci/run", "npx -y deno@2.9.6"],
   ["npx -y deno@2.9.6 task start", ".ci/run", "npx -y deno@2.9.6"],
   ["deno task test", ".ci/run", "task test"],
