@@ -1,20 +1,22 @@
 /** docs/operations.md, "A server from nothing": its commands as they stand there, and what is then there. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readExamples } from "../documents.ts";
 import { EventReader } from "../event_reader.ts";
 import { until } from "../until.ts";
 import { Debian } from "./debian.ts";
 
-const DOCUMENT = new URL("../../docs/operations.md", import.meta.url);
-const UNIT = new URL("../../deploy/chat.service", import.meta.url);
+const UNITS = ["chat.service", "chat-backup.service", "chat-backup.timer"];
 const PAGE = "https://chat.example.com/";
 const CHAT = `${PAGE}chat`;
 
 Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd, as operations.md has it", async () => {
   await using debian = await Debian.start();
-  for (const heading of ["A server from nothing", "The kernel"]) {
-    for (const commands of await readCommands(heading)) await debian.run(commands);
-  }
+  const follow = async (heading: string, start?: RegExp) => {
+    for (const command of await commandsIn(heading, start)) await debian.run(command);
+  };
+  await follow("## A server from nothing");
+  await follow("## The kernel");
   assertEquals(await debian.run("sysctl --values net.ipv4.tcp_retries2"), "8\n");
   const [, password] = /^CHAT_PASSWORD=(.*)$/m.exec(await debian.read("/etc/chat.env"))!;
   const print = async (...args: string[]) =>
@@ -45,6 +47,14 @@ Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd
   await until(async () => /^20[01]$/.test(await post("after")));
   const resumed = read("--header", `Last-Event-ID: ${id}`);
   assertEquals((await resumed.reader.nextMessage()).message, "after");
+
+  await follow("### A copy", /^(cp|systemctl) /);
+  await debian.run("systemctl start chat-backup");
+  assertMatch(
+    await debian.run("stat --format '%U %a %n' /var/lib/chat-backups/*"),
+    /^chat 600 .*\.db\n$/,
+  );
+
   await debian.run("systemctl stop chat");
   while (await resumed.reader.next());
   await resumed.process.status;
@@ -52,31 +62,28 @@ Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd
   const journal = await debian.run("journalctl --unit chat --no-pager");
   assertEquals(journal.match(/The chat is at /g)?.length, 2, journal);
   assert(!journal.includes(password));
+  const warnings = await debian.run("journalctl -u chat -p warning");
+  assert(!warnings.includes("The chat is at"), warnings);
   assertMatch(await debian.run("systemctl show --property Result chat"), /Result=success/);
   assertEquals(
     await debian.run("stat --format '%U %a' /etc/chat.env /var/lib/chat /var/lib/chat/chat.db"),
     "root 600\nchat 700\nchat 600\n",
   );
 
-  const [, makeCertificate] = await readCommands("TLS");
-  const [setUp, setUpCertbot] = await readCommands("TLS under systemd");
   await debian.run("mkdir -p /etc/letsencrypt/renewal-hooks/deploy");
-  for (const commands of [makeCertificate, setUp, setUpCertbot]) await debian.run(commands);
+  await follow("## TLS", /^openssl req /);
+  await follow("### TLS under systemd");
   const served = () =>
     print(
       ...["--insecure", "--retry", "9", "--retry-all-errors", "--retry-delay", "1"],
-      ...[
-        "--output",
-        "/dev/null",
-        "--write-out",
-        "%{certs}",
-        "https://chat.example.com:8443/livez",
-      ],
+      ...["--output", "/dev/null", "--write-out", "%{certs}"],
+      "https://chat.example.com:8443/livez",
     );
   const before = await served();
   assertStringIncludes(before, "laptop.local");
   // As certbot does after a renewal.
-  await debian.run(`${makeCertificate}
+  await follow("## TLS", /^openssl req /);
+  await debian.run(`
     mkdir /run/renewed
     mv cert.pem /run/renewed/fullchain.pem
     mv key.pem /run/renewed/privkey.pem
@@ -84,21 +91,23 @@ Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd
   await until(async () => await served() !== before);
 });
 
-Deno.test("the service is one that systemd-analyze finds no fault in, and that may do little", async () => {
-  for (const args of [["verify"], ["security", "--offline=true", "--threshold=20"]]) {
-    const command = new Deno.Command("systemd-analyze", { args: [...args, UNIT.pathname] });
+Deno.test("systemd-analyze finds no fault in the units, and that the chat may do little", async () => {
+  const security = ["security", "--offline=true", "--threshold=20", UNITS[0]];
+  for (const args of [["verify", ...UNITS], security]) {
+    const command = new Deno.Command("systemd-analyze", {
+      args,
+      cwd: new URL("../../deploy/", import.meta.url),
+    });
     const { code, stderr } = await command.output();
     assertEquals({ code, errors: new TextDecoder().decode(stderr) }, { code: 0, errors: "" });
   }
 });
 
-/** The commands of a section, block by block. */
-async function readCommands(heading: string): Promise<string[]> {
-  const document = await Deno.readTextFile(DOCUMENT);
-  const start = document.search(new RegExp(`^#+ ${heading}$`, "m"));
-  const [section] = /.*\n[^]*?(?=^##|$(?![^]))/m.exec(document.slice(start))!;
-  return Array.from(
-    section.matchAll(/^( *)```sh\n([^]*?)^ *```$/gm),
-    ([, indent, commands]) => commands.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
-  );
+/** The commands in docs/operations.md under a heading, or those that begin with certain words. */
+async function commandsIn(heading: string, start = /^/): Promise<string[]> {
+  const examples = await readExamples();
+  return examples.filter((example) =>
+    example.at.startsWith("docs/operations.md:") && example.heading === heading &&
+    example.language === "sh" && start.test(example.text)
+  ).map(({ text }) => text);
 }
