@@ -56,7 +56,11 @@ const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
   ["systemctl enable --now chat-backup", "tests/from_nothing/from_nothing.ts", '"### A copy"'],
   ["systemctl restart chat", "tests/from_nothing/from_nothing.ts", '"### TLS under systemd"'],
   ["systemctl reload chat", "tests/from_nothing/from_nothing.ts", '"### TLS under systemd"'],
-  ["systemd-analyze security chat", "tests/from_nothing/from_nothing.ts", '"security"'],
+  [
+    "systemd-analyze security chat",
+    "tests/from_nothing/from_nothing.ts",
+    "systemd-analyze security",
+  ],
 ];
 
 /** Examples that no test can run. */
