@@ -18,6 +18,8 @@ const SCRIPTS = fileURLToPath(new URL(".", import.meta.url));
 const AUTHORITY = "authority/caddy/pki/authorities/local/root.crt";
 /** The certificates that a Debian trusts. */
 const TRUSTED = "/etc/ssl/certs/ca-certificates.crt";
+/** Where Debian has programs for root, which not everybody's path leads to. */
+const ENV = { PATH: `${Deno.env.get("PATH")}:/usr/sbin` };
 /** Programs that download something, which they do over this machine's network. */
 const DOWNLOADS = /^(apt-get|npm|.*\bdeno) /m;
 
@@ -31,7 +33,7 @@ export class Debian implements AsyncDisposable {
   /** Where the next script begins. */
   #directory = "/root";
 
-  private constructor(folder: string, [outside, server]: readonly string[]) {
+  private constructor(folder: string, outside: string, server: string) {
     this.#folder = folder;
     this.#outside = outside;
     this.#server = server;
@@ -41,32 +43,35 @@ export class Debian implements AsyncDisposable {
   static async start(): Promise<Debian> {
     await using owned = new AsyncDisposableStack();
     const { path } = owned.use(await newFolder());
+    owned.defer(() => removeControlGroups(path));
     const process = new Deno.Command("unshare", {
       args: [
         ...["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"],
         ...["sh", `${SCRIPTS}outside.sh`, SCRIPTS, path, ROOT, PROJECT],
       ],
+      env: ENV,
       stdout: "piped",
       stderr: "piped",
     }).spawn();
     const errors = new Response(process.stderr).text();
     let output = "";
+    let processes: readonly string[] | null = null;
     for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
       output += text;
-      if (/^\d+\n\d+\n/.test(output)) break;
+      processes = /^(\d+)\n(\d+)\n/.exec(output);
+      if (processes) break;
     }
-    const processes = output.split("\n", 2);
-    if (processes.length < 2) {
+    if (!processes) {
       throw new Error(`Cannot copy this machine, which takes root's rights: ${await errors}`);
     }
+    const [, outside, server] = processes;
     owned.defer(async () => {
       // All others end with the first process of a namespace.
-      Deno.kill(Number(processes[0]), "SIGKILL");
+      Deno.kill(Number(outside), "SIGKILL");
       await process.status;
       await errors;
-      await removeControlGroups(path);
     });
-    const debian = new Debian(path, processes);
+    const debian = new Debian(path, outside, server);
     await debian.#makeFresh();
     debian.#owned = owned.move();
     return debian;
@@ -85,6 +90,7 @@ export class Debian implements AsyncDisposable {
         ...["--target", this.#server, "--mount", "--uts", "--ipc", "--pid", "--cgroup", ...net],
         ...["sh", "-ec", `cd "$0"\n${script}\npwd`, this.#directory],
       ],
+      env: ENV,
     }).output();
     const output = new TextDecoder().decode(stdout).trimEnd();
     assert(code === 0, `${script}\n${output}\n${new TextDecoder().decode(stderr)}`);
@@ -115,8 +121,9 @@ export class Debian implements AsyncDisposable {
     await until(() => exists(authority));
     const certificate = await Deno.readTextFile(authority);
     await Deno.writeTextFile(`${server}/root${TRUSTED}`, certificate, { append: true });
+    // A unit of this machine may fail in a copy; those of the document may not.
     await this.run(`
-      systemctl is-system-running --wait
+      systemctl is-system-running --wait || true
       if [ -e /usr/bin/caddy ]; then dpkg --purge caddy; fi
       if command -v deno; then npm uninstall --global deno; fi`);
   }

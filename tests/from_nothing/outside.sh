@@ -23,7 +23,8 @@ ip link add outside type veth peer name server
 ip address add 203.0.113.1/24 dev outside
 ip link set outside up
 
-XDG_DATA_HOME=$folder/authority XDG_CONFIG_HOME=$folder/authority caddy run --adapter caddyfile --config "$here/authority.Caddyfile" 2>"$folder/authority.log" &
+XDG_DATA_HOME=$folder/authority XDG_CONFIG_HOME=$folder/authority \
+  caddy run --adapter caddyfile --config "$here/authority.Caddyfile" 2>"$folder/authority.log" &
 mkfifo "$folder/started"
 unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net \
   sh "$here/server.sh" "$folder" "$debian" "$project" &
