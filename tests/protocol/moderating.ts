@@ -311,4 +311,66 @@ export const MODERATING: readonly Rule[] = [
       expectMatch("the replay", (await room.replay("?since=all")).join(), /^(?!.*gone)/);
     },
   },
+  {
+    id: "M18",
+    name: "delete removes everything of a room",
+    needs: [...NEEDS, "rooms", "marks"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const { by } = await sayAsNewcomer(chat, room);
+      await room.send("goes, too");
+      await room.moderate({ action: "mute", by });
+      await room.moderate({ action: "close" });
+      const state = await room.moderate({ action: "delete" });
+      expectSame("the response", state, { closed: false, muted: [], removed: 2 });
+      expectSame("what is kept", await textsIn(room), []);
+    },
+  },
+  {
+    id: "M19",
+    name: "readers of a room that is deleted stay, and hear a removal of all",
+    needs: [...NEEDS, "rooms"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const events = await room.listen();
+      await room.moderate({ action: "delete" });
+      expectSame("what is removed", parseEntry(await events.nextOf("removed")).removes, "all");
+      await room.send("anew");
+      expectSame("the next message", (await events.nextMessage()).message, "anew");
+    },
+  },
+  {
+    id: "M20",
+    name: "a key of a room that was deleted may be used again",
+    needs: [...NEEDS, "rooms", "keys"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const fields = { nickname: "ann", message: "once", key: unique("key") };
+      for (let n = 0; n < 2; n++) {
+        (await room.post(fields)).expectStatus(201);
+        await room.moderate({ action: "delete" });
+      }
+    },
+  },
+  {
+    id: "M21",
+    name: "no id is given twice, whether its room was deleted or not",
+    needs: [...NEEDS, "rooms"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const before = await room.say("before");
+      await room.moderate({ action: "delete" });
+      const after = await room.say("after");
+      const [first, second] = [before, after].map((entry) => Number(idOf(entry).split("-")[0]));
+      expect(second >= first && after.id !== before.id, `after ${before.id} comes ${after.id}`);
+    },
+  },
+  {
+    id: "M22",
+    name: "the main room can't be deleted",
+    needs: NEEDS,
+    async check({ main }) {
+      await (await main.tryToModerate({ action: "delete" })).expectProblem(422, "action");
+    },
+  },
 ];

@@ -9,6 +9,7 @@ export const PARTS = [
   "keys",
   "marks",
   "presence",
+  "health",
   "origins",
   "hosts",
   "html",

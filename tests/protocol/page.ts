@@ -1,6 +1,6 @@
 /** What is for people, and for whoever watches the server. */
 
-import { type Answer, idOf, unique } from "./chat.ts";
+import { type Answer, type Entry, idOf, unique } from "./chat.ts";
 import { expect, expectMatch, expectSame, type Rule } from "./rule.ts";
 
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
@@ -21,6 +21,7 @@ export const PAGE: readonly Rule[] = [
   {
     id: "P1",
     name: "GET /livez is 200 with ok",
+    needs: ["health"],
     async check(chat) {
       const answer = await chat.ask("livez", { as: "stranger" });
       expectMatch("its body", await answer.expectStatus(200).text(), /^ok\n?$/);
@@ -159,6 +160,33 @@ export const PAGE: readonly Rule[] = [
       const shown = Array.from(html.matchAll(/older (\d+) ?</g), ([, n]) => n);
       expectSame("what is before the third", shown, ["1", "0"]);
       expect(idOf({ id: ids[0] }) !== "", "there is no id");
+    },
+  },
+  {
+    id: "P11",
+    name: "GET /healthz says whether a message could be stored just now",
+    needs: ["health"],
+    async check(chat) {
+      const answer = await chat.ask("healthz");
+      answer.expectStatus(200);
+      expectMatch("the content type", answer.headers.get("content-type"), /^application\/json\b/);
+      const { status, version, uptime, readers, rooms, log } = await answer.json() as Entry;
+      expectSame('"status"', status, "ok");
+      expectMatch('"version"', version, /^\d+\.\d+\.\d+/);
+      const counts = [uptime, readers, rooms];
+      expect(counts.every((count) => Number.isInteger(count)), `the counts are ${counts}`);
+      expectMatch('"log"', log, /^(sqlite|redis|memory)$/);
+    },
+  },
+  {
+    id: "P12",
+    name: "what is said of the server's health is not cached",
+    needs: ["health"],
+    async check(chat) {
+      for (const path of ["livez", "healthz"]) {
+        const { headers, what } = (await chat.ask(path)).expectStatus(200);
+        expectMatch(`Cache-Control in ${what}`, headers.get("cache-control"), /\bno-store\b/);
+      }
     },
   },
 ];

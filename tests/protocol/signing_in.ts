@@ -211,4 +211,16 @@ export const SIGNING_IN: readonly Rule[] = [
       while (await events.nextOrEnd("the end of the stream") !== undefined);
     },
   },
+  {
+    id: "A16",
+    name: "/healthz asks for the password where a proxy has passed the request on",
+    needs: ["password", "health"],
+    async check(chat) {
+      const proxies: Fields[] = [{ via: "1.1 a.example" }, { "x-forwarded-for": "192.0.2.1" }];
+      for (const headers of proxies) {
+        await (await chat.ask("healthz", { headers, as: "stranger" })).expectProblem(401);
+      }
+      (await chat.ask("healthz")).expectStatus(200);
+    },
+  },
 ];
