@@ -228,6 +228,7 @@ Deno.test(
     await act({ action: "close" });
     await act({ action: "open" });
     await act({ action: "clear" });
+    await act({ action: "delete" });
     await post(room, "left");
     const rooms = await ask("/rooms");
     assertEquals(JSON.parse(rooms.text).at(-1), { name: "biology", readers: 0, messages: 1 });
