@@ -43,7 +43,11 @@ export class Debian implements AsyncDisposable {
   static async start(): Promise<Debian> {
     await using owned = new AsyncDisposableStack();
     const { path } = owned.use(await newFolder());
-    owned.defer(() => removeControlGroups(path));
+    let output = "";
+    // Without a line it has not begun.
+    owned.defer(async () => {
+      if (output !== "") await removeControlGroups(path);
+    });
     const process = new Deno.Command("unshare", {
       args: [
         ...["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"],
@@ -54,7 +58,6 @@ export class Debian implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     const errors = new Response(process.stderr).text();
-    let output = "";
     let processes: readonly string[] | null = null;
     for await (const text of process.stdout.pipeThrough(new TextDecoderStream())) {
       output += text;
