@@ -46,6 +46,7 @@ const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
   ["## A server from nothing", "tests/from_nothing/from_nothing.ts", '"## A server from nothing"'],
   ["### TLS under systemd", "tests/from_nothing/from_nothing.ts", '"### TLS under systemd"'],
   ["## The kernel", "tests/from_nothing/from_nothing.ts", '"## The kernel"'],
+  ["deno task backup", "tests/backup_test.ts", "runBackup([copy]"],
   ["cp deploy/chat-backup.service", "tests/from_nothing/from_nothing.ts", '"### A copy"'],
   ["systemctl daemon-reload", "tests/from_nothing/from_nothing.ts", '"### A copy"'],
   [

@@ -16,10 +16,9 @@ for _, entry in ipairs(entries) do redis.call('XADD', copy, entry[1], unpack(ent
 if #entries == STEP then return 0 end
 local first = first_of(log)
 if first then
-  local left = redis.call('PTTL', log)
   redis.call('XTRIM', copy, 'MINID', first[1])
   redis.call('RENAME', copy, log)
-  if left > 0 then redis.call('PEXPIRE', log, left) end
+  if redis.call('HEXISTS', room, 'deleted') == 1 then expire(log) end
 else
   redis.call('UNLINK', copy)
 end

@@ -274,7 +274,10 @@ local has_messages = length > removals
 if seq > begin_seq or new_state ~= '' then
   redis.call('HSET', room, 'born', born, 'removals', removals)
   if meta[3] and seq > begin_seq then redis.call('HDEL', room, 'floor') end
-  if not had_messages then persist(log, room, keys, marks, removed, cleared) end
+  if not had_messages then
+    persist(log, room, keys, marks, removed, cleared)
+    redis.call('HDEL', room, 'deleted')
+  end
 end
 if new_state ~= '' then
   version = text(tonumber(version) + 1)
@@ -290,6 +293,7 @@ end
 if has_messages ~= had_messages or new_state ~= '' or is_deleted then
   list_room(rooms, name, has_messages, has_state)
   if not has_messages and not has_state and (length == 0 or is_deleted) then
+    if is_deleted then redis.call('HSET', room, 'deleted', 1) end
     expire(log, room, keys, marks, removed, cleared)
   end
 end
