@@ -76,6 +76,7 @@ const NOT_RUN: [example: string, why: string][] = [
   ["docker run", "there is no Docker"],
   ["docker compose -f deploy/compose.yaml", "there is no Docker"],
   ["git pull", "it is for Docker"],
+  ["sqlite3 chat.db", "it is not on every machine"],
   ["curl -u :PASSWORD", "it is a part of a command"],
   ["deno task load", "it needs the machine for itself, for minutes"],
   ["deno task attack", "it needs the machine for itself, for minutes"],
@@ -135,6 +136,7 @@ const TO_A_CHAT: [command: string, prints: RegExp][] = [
     /"removed":5[0-9]\}/,
   ],
   ["curl -u :PASSWORD -d action=clear localhost:4567/biology/moderation", /"removed":1\}/],
+  ["curl -u :PASSWORD -d action=delete localhost:4567/biology/moderation", /"removed":0\}/],
   [
     "curl -u :PASSWORD -d action=mute -d by=p3Xk_a0Z -d minutes=10 localhost:4567/moderation",
     /"muted":\[\{"by":"[^"]+","until":"[^"]+Z"\}\]/,
@@ -162,6 +164,9 @@ const STARTS: [command: string, prints: RegExp][] = [
     /^The chat is at https:\/\/localhost:\d+\n[^]*https:\/\/laptop\.local:\d+\n/,
   ],
   ["deno cache --lock=deno.lock main.ts", /^$/],
+  ["deno task backup chat-copy.db", /^Copied 0 messages .*\/chat-copy\.db in /],
+  ["rm -f chat.db-wal chat.db-shm", /^$/],
+  ["cp chat-copy.db chat.db", /^$/],
 ];
 
 const examples = ignore ? [] : await readExamples();
