@@ -17,6 +17,7 @@ import { freePort } from "./free_port.ts";
 import { copyProject } from "./project_copy.ts";
 import { hasRedis } from "./redis_server.ts";
 import { RunningCommand } from "./running_command.ts";
+import { until } from "./until.ts";
 
 const { state } = await Deno.permissions.query({ name: "run" });
 const ignore = state !== "granted";
@@ -62,6 +63,10 @@ const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
     "tests/from_nothing/from_nothing.ts",
     "systemd-analyze security",
   ],
+  ["journalctl --unit chat", "tests/from_nothing/from_nothing.ts", "journalctl --unit chat"],
+  ["deno task backup", "tests/backup_process.ts", "tasks.backup"],
+  ["deno task protocol", "tests/e2e/protocol_suite.ts", "tasks.protocol"],
+  ["deno task protocol http", "tests/e2e/protocol_suite.ts", "tasks.protocol"],
 ];
 
 /** Examples that no test can run. */
@@ -70,14 +75,17 @@ const NOT_RUN: [example: string, why: string][] = [
   ["apt-get install npm", "tests run where it is"],
   ["apt-get install unzip", "it is for Deno's installer"],
   ["curl -fsSL https://deno.land/install.sh", "machines that run tests may reach npm alone"],
+  ["sqlite3 chat.db", "it is another project's"],
+  ["scrape_configs:", "there is no Prometheus"],
+  ["groups:", "there is no Prometheus"],
   ["mkcert laptop.local 192.168.1.20", "it makes the machine trust an authority"],
   ["cat > deploy/.env", "it is for Docker"],
   ["docker build", "there is no Docker"],
   ["docker run", "there is no Docker"],
   ["docker compose -f deploy/compose.yaml", "there is no Docker"],
   ["git pull", "it is for Docker"],
-  ["sqlite3 chat.db", "it is not on every machine"],
   ["curl -u :PASSWORD", "it is a part of a command"],
+  ["deno task -q", "it is a part of a command"],
   ["deno task load", "it needs the machine for itself, for minutes"],
   ["deno task attack", "it needs the machine for itself, for minutes"],
   ["deno bench", "it needs the machine for itself, for minutes"],
@@ -143,6 +151,8 @@ const TO_A_CHAT: [command: string, prints: RegExp][] = [
   ],
   ["curl -u :PASSWORD -d action=unmute -d by=p3Xk_a0Z localhost:4567/moderation", /"muted":\[\]/],
   ["curl -u :PASSWORD -d action=close localhost:4567/moderation", /"closed":true/],
+  ["curl -f localhost:4567/livez", /^ok\n$/],
+  ["curl -f localhost:4567/healthz", /^\{"status":"ok"/],
   ["curl -u :PASSWORD -d action=open localhost:4567/moderation", /"closed":false/],
 ];
 
@@ -158,6 +168,22 @@ const STARTS: [command: string, prints: RegExp][] = [
     /^The chat is at http:(?![^]*--password asks)[^]*Ctrl\+C stops it/,
   ],
   ["deno task start --hostname 0.0.0.0 --allow-host chat.example.com", /^The chat is at http:/],
+  ["deno task backup chat-copy.db", /chat-copy\.db/],
+  ["rm -f chat.db-wal chat.db-shm", /^$/],
+  ["cp chat-copy.db chat.db", /^$/],
+  [
+    'CHAT_METRICS_TOKEN="$(openssl rand -hex 24)" deno task start --metrics --hostname 0.0.0.0',
+    /^The chat is at http:/,
+  ],
+  ["OTEL_DENO=true OTEL_SERVICE_NAME=chat deno task start", /^The chat is at http:/],
+  [
+    "deno task start --message-log memory: --keep 60 --rate-limit 1000 --moderator-password secret-word",
+    /^The chat is at http:[^]*Messages are kept in memory/,
+  ],
+  [
+    "deno task -q start --log-format json --verbose",
+    /^\{"time":"[^"]+","level":"info","event":"listening",/,
+  ],
   ["openssl req -x509", /^$/],
   [
     "deno task start --hostname 0.0.0.0 --port 8443 --tls-cert cert.pem --tls-key key.pem",
@@ -190,8 +216,9 @@ function take(start: string): string {
 }
 
 const [reader, writer] = ["import json, time", "import time, urllib.error"].map(take);
-const [messageJson, removalJson, refusalJson, stateJson, roomsJson] = [
+const [messageJson, removalJson, refusalJson, stateJson, roomsJson, healthJson, logJson] = [
   ...['{\n  "id"', '{ "id"', '{\n  "type"', '{\n  "closed"', '[\n  { "name"'],
+  ...['{\n  "status"', '{"time"'],
 ].map(take);
 const toAChat = TO_A_CHAT.map(([command, prints]) => ({ command: take(command), prints }));
 const starts = STARTS.map(([command, prints]) => ({ command: take(command), prints }));
@@ -256,7 +283,7 @@ Deno.test("commands that start a chat do what the documents say", { ignore }, as
       adapt(command, { "--port 8443": "--port 0" }),
       options,
     );
-    if (command.includes("task start")) await running.prints(prints);
+    if (/^[^|]* start\b/.test(command)) await running.prints(prints);
     else assertMatch(await running.succeeds(), prints);
   }
 });
@@ -304,8 +331,25 @@ Deno.test("JSON in protocol.md has the members that the chat's has", { ignore },
   assertEquals(shapeOf(JSON.parse(removalJson)), shapeOf(removal));
   assertEquals(JSON.parse(refusalJson), refusal);
   assertEquals(shapeOf(JSON.parse(stateJson)), shapeOf(state));
+  assertEquals(
+    shapeOf(JSON.parse(healthJson)),
+    shapeOf(await (await fetch(`${url}/healthz`)).json()),
+  );
   for (const one of JSON.parse(roomsJson)) assertEquals(shapeOf(one), shapeOf(room));
 });
+
+Deno.test(
+  "lines of JSON in operations.md have the members that the chat's have",
+  { ignore },
+  async () => {
+    await using chat = await ChatProcess.start(["--log-format", "json", "--verbose"]);
+    await readTexts(chat.numericUrl);
+    await until(() => chat.output.split("\n").length > 2);
+    const lines = (json: string) =>
+      json.trim().split("\n").map((line) => shapeOf(JSON.parse(line)));
+    assertEquals(lines(logJson), lines(chat.output).slice(0, 2));
+  },
+);
 
 Deno.test("the Python programs in protocol.md lose and double nothing while the chat restarts", {
   ignore,

@@ -28,6 +28,8 @@ export class RunningCommand implements AsyncDisposable {
       stdin: input === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
+      // A group of its own, which ends with what it has started.
+      detached: true,
     }).spawn();
     const read = async (
       stream: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -68,10 +70,10 @@ export class RunningCommand implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      this.#process.kill("SIGTERM");
+      Deno.kill(-this.#process.pid, "SIGTERM");
     } catch (error) {
-      // TypeError: it has ended already.
-      if (!(error instanceof TypeError)) throw error;
+      // It has ended already.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
     await this.#process.status;
     await this.#ended;
