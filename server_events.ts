@@ -71,30 +71,30 @@ const KINDS = {
   stopped: {
     level: "info",
     /** `uptime` is how long it ran, in whole seconds. */
-    text: (_: { readonly uptime: number }) => "Stopped.",
+    text: (_: { readonly uptime: number }): string => "Stopped.",
   },
   start_failed: {
     level: "error",
     isAtStart: true,
-    text: ({ reason }: Problem) => `${red("Cannot start:")} ${reason}`,
+    text: ({ reason }: Problem): string => `${red("Cannot start:")} ${reason}`,
   },
   variables_ignored: {
     level: "warning",
     isAtStart: true,
-    text: ({ variables }: { readonly variables: readonly string[] }) =>
+    text: ({ variables }: { readonly variables: readonly string[] }): string =>
       `${yellow("Ignored:")} ${variables.join(", ")}. ` +
       "No setting has such a variable; --help lists those that count.",
   },
   request: {
     level: "info",
-    text: ({ method, path, status, ms, address }: Answered) =>
+    text: ({ method, path, status, ms, address }: Answered): string =>
       `${(status < 400 ? green : yellow)(String(status))} ${method} ${path} ` +
       `${dim(`${ms.toFixed(1)} ms`)} ${dim(address)}`,
   },
   requests_refused: { level: "warning", text: whoIsRefused },
   proxy_untrusted: {
     level: "warning",
-    text: ({ address }: { readonly address: string }) =>
+    text: ({ address }: { readonly address: string }): string =>
       yellow(
         `${address} sends X-Forwarded-For. If it is your proxy, --trust-proxy ${address} tells the ` +
           "visitors that come through it apart; until then they count as one.",
@@ -102,61 +102,62 @@ const KINDS = {
   },
   request_failed: {
     level: "error",
-    text: (failure: Failure) => whatFailed("Cannot answer a request", failure),
+    text: (failure: Failure): string => whatFailed("Cannot answer a request", failure),
   },
   probe_failed: {
     level: "error",
-    text: (failure: Failure) => whatFailed("Cannot write to the message log", failure),
+    text: (failure: Failure): string => whatFailed("Cannot write to the message log", failure),
   },
   unexpected_error: {
     level: "error",
-    text: (failure: Failure) => whatFailed("Unexpected error", failure),
+    text: (failure: Failure): string => whatFailed("Unexpected error", failure),
   },
   failures_unreported: {
     level: "error",
-    text: ({ unreported }: { readonly unreported: number }) =>
+    text: ({ unreported }: { readonly unreported: number }): string =>
       `Failures since the last line: ${unreported}`,
   },
   accept_failed: {
     level: "error",
-    text: ({ reason }: Problem) =>
+    text: ({ reason }: Problem): string =>
       `${red("Cannot accept connections:")} ${reason}. ` +
       "Open streams go on, and new ones get in as soon as possible.",
   },
   store_away: {
     level: "error",
-    text: ({ reason }: Problem) =>
+    text: ({ reason }: Problem): string =>
       `${red("The message log can't be reached:")} ${reason}. Posts are refused until it is back.`,
   },
   store_back: {
     level: "info",
     /** `ms` is how long it was away. */
-    text: ({ ms }: { readonly ms: number }) =>
+    text: ({ ms }: { readonly ms: number }): string =>
       `${green("The message log is back,")} after ${(ms / 1000).toFixed(1)} s.`,
   },
   store_endangered: {
     level: "warning",
-    text: ({ reason }: Problem) => yellow(reason),
+    text: ({ reason }: Problem): string => yellow(reason),
   },
   certificate_expired: {
     level: "warning",
-    text: ({ expires }: CertificateDate) =>
+    text: ({ expires }: CertificateDate): string =>
       `${yellow("Expired:")} the certificate, on ${toDay(expires)}. Browsers warn of it; ` +
       "put a new one in its place and send a SIGHUP.",
   },
   certificate_renewed: {
     level: "info",
-    text: ({ expires }: CertificateDate) =>
+    text: ({ expires }: CertificateDate): string =>
       `New connections get the new certificate, which is good until ${toDay(expires)}.`,
   },
   certificate_unusable: {
     level: "error",
-    text: ({ reason }: Problem) =>
+    text: ({ reason }: Problem): string =>
       `${red("Cannot renew the certificate:")} ${reason}. The old one stays in use.`,
   },
   lines_lost: {
     level: "warning",
-    text: ({ lines }: { readonly lines: number }) => `(lines that could not be printed: ${lines})`,
+    text: ({ lines }: { readonly lines: number }): string =>
+      `(lines that could not be printed: ${lines})`,
   },
 } satisfies Record<string, Kind>;
 
