@@ -168,9 +168,6 @@ const STARTS: [command: string, prints: RegExp][] = [
     /^The chat is at http:(?![^]*--password asks)[^]*Ctrl\+C stops it/,
   ],
   ["deno task start --hostname 0.0.0.0 --allow-host chat.example.com", /^The chat is at http:/],
-  ["deno task backup chat-copy.db", /chat-copy\.db/],
-  ["rm -f chat.db-wal chat.db-shm", /^$/],
-  ["cp chat-copy.db chat.db", /^$/],
   [
     'CHAT_METRICS_TOKEN="$(openssl rand -hex 24)" deno task start --metrics --hostname 0.0.0.0',
     /^The chat is at http:/,
