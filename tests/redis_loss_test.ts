@@ -140,6 +140,25 @@ Deno.test("what readers were not told before Redis was emptied is told as a gap"
   }
 });
 
+Deno.test("a post that Redis loses before it is seen is refused, and stored when it is repeated", {
+  ignore,
+}, async () => {
+  await using redis = await RedisServer.start();
+  await using a = await openInstance(redis.url);
+  await using b = await openInstance(redis.url);
+  let refusals = 0;
+  let isFlushing = true;
+  let isOver = false;
+  const flushing = redis.run("-r", "20000", "FLUSHALL").finally(() => isFlushing = false);
+  const writing = Promise.all([a, b].map(async ({ log }, index) => {
+    for (let n = 0; isFlushing; n++) refusals += (await insist(log, `${index} ${n}`)).refusals;
+  })).then(() => isOver = true);
+  await flushing;
+  await until(() => isOver);
+  await writing;
+  assert(refusals > 0);
+});
+
 Deno.test("after a failover to a replica that was late, the hole is told exactly, and ids rise", {
   ignore,
 }, async () => {

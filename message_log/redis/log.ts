@@ -32,6 +32,8 @@ import type { Followed, RawEntry, RedisTail } from "./tail.ts";
 const MAX_JOBS = 256;
 /** A step that removes all of a mark looks at this many entries. */
 const STEP = 250;
+/** An entry that has not come after this time may have been lost. */
+const EMITTED_MS = 1000;
 /** Closing waits no longer for what is being written. */
 const CLOSE_MS = 100;
 
@@ -418,11 +420,28 @@ export class RedisLog implements MessageLog, Followed {
     this.#known = `${Math.max(ms, known.ms)}-${Math.max(seq, known.seq)}`;
   }
 
+  /** @throws {StoreAwayError} If Redis has lost it before it came. */
   async #untilEmitted(id: string): Promise<void> {
-    if (compareIds(id, this.#emitted) <= 0 || !this.#parts.tail.isFollowing || this.#isClosed) {
-      return;
+    while (
+      compareIds(id, this.#emitted) > 0 && this.#parts.tail.isFollowing && !this.#isClosed
+    ) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.push({ id, resolve });
+      const timer = setTimeout(resolve, EMITTED_MS);
+      await promise;
+      clearTimeout(timer);
+      await this.#checkStored(id);
     }
-    await new Promise<void>((resolve) => this.#waiting.push({ id, resolve }));
+  }
+
+  /** @throws {StoreAwayError} If an entry that has not been emitted is not there any more. */
+  async #checkStored(id: string): Promise<void> {
+    if (compareIds(id, this.#emitted) <= 0) return;
+    const { link } = this.#parts;
+    const found = await link.send(["XRANGE", this.#keys.log, id, id]) as RawEntry[];
+    if (found.length > 0 || compareIds(id, this.#emitted) <= 0) return;
+    await this.resume(link);
+    throw new StoreAwayError("Redis has lost what it had stored");
   }
 
   #emit(batch: Batch): void {
