@@ -139,9 +139,13 @@ Deno.test("a room that is deleted at one instance is so at all, and nothing of i
   assertEquals(atB.got[1], "removed all");
   assertEquals(await b.log.addressOf("ann-mark"), undefined);
   await until(async () => !(await redis.readFiles()).includes("a rude"));
-  // What is left of it goes by itself.
-  for (const key of ["{chat}:log:", "{chat}:room:"]) {
-    assert(Number(await redis.run("PTTL", key)) > 0, key);
+  const closing = { closed: true, muted: [] };
+  for (const state of [undefined, closing, { ...closing, closed: false }]) {
+    if (state) await a.log.update(() => state);
+    // What is left of it goes by itself, unless it is closed.
+    for (const key of ["{chat}:log:", "{chat}:room:"]) {
+      assertEquals(Number(await redis.run("PTTL", key)) > 0, state !== closing, key);
+    }
   }
   const { entry, repeated } = await b.log.append(post);
   assertEquals([repeated, entry.id.endsWith("-3")], [false, true]);

@@ -18,7 +18,8 @@ local first = first_of(log)
 if first then
   redis.call('XTRIM', copy, 'MINID', first[1])
   redis.call('RENAME', copy, log)
-  if redis.call('HEXISTS', room, 'deleted') == 1 then expire(log) end
+  local meta = redis.call('HMGET', room, 'deleted', 'state')
+  if meta[1] and not meta[2] then expire(log) end
 else
   redis.call('UNLINK', copy)
 end

@@ -36,7 +36,7 @@ local max_entries = tonumber(ARGV[10])
 
 local time, now = clock(ARGV[5])
 if time > deadline then return {text(time), 'late'} end
-local meta = redis.call('HMGET', room, 'version', 'born', 'floor', 'removals', 'state')
+local meta = redis.call('HMGET', room, 'version', 'born', 'floor', 'removals', 'state', 'deleted')
 if (meta[1] or '0') ~= version then
   return {text(time), 'stale', meta[1] or '0', meta[5] or ''}
 end
@@ -45,7 +45,7 @@ local length = redis.call('XLEN', log)
 local removals = math.min(tonumber(meta[4] or '0'), length)
 local has_state = meta[5]
 local had_messages = length > removals
-local is_deleted = false
+local is_deleted = meta[6]
 
 -- Ids go on after the highest that anybody knows of.
 local ms, seq = parts(end_of(log, born, meta[3]))
@@ -276,7 +276,7 @@ if seq > begin_seq or new_state ~= '' then
   if meta[3] and seq > begin_seq then redis.call('HDEL', room, 'floor') end
   if not had_messages then
     persist(log, room, keys, marks, removed, cleared)
-    redis.call('HDEL', room, 'deleted')
+    if has_messages then redis.call('HDEL', room, 'deleted') end
   end
 end
 if new_state ~= '' then
