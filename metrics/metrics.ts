@@ -69,7 +69,7 @@ export class Metrics implements RoomObserver {
   });
   readonly #appends = new Histogram({
     name: "chat_append_seconds",
-    help: "How long it took the log to store a message.",
+    help: "How long it took the log to store a message, or to fail to.",
     buckets: SECONDS,
     registers: this.#registers,
   });
@@ -134,7 +134,7 @@ export class Metrics implements RoomObserver {
     this.#lags.observe(Math.max(0, now - parseId(entries[0].id)!.ms) / 1000);
   }
 
-  /** A message was stored, after this many milliseconds. */
+  /** A message was stored, or could not be, after this many milliseconds. */
   appended(ms: number): void {
     this.#appends.observe(ms / 1000);
   }

@@ -115,7 +115,7 @@ export function routesInRooms(
   ]);
 }
 
-/** A log of which it is counted how long an append takes. */
+/** A log of which it is counted how long it takes to store a message, or not to. */
 function timed(
   log: MessageLog,
   metrics: Pick<Metrics, "appended">,
@@ -123,9 +123,15 @@ function timed(
   return {
     async append(post, refuse) {
       const began = performance.now();
-      const appended = await log.append(post, refuse);
-      metrics.appended(performance.now() - began);
-      return appended;
+      const count = () => metrics.appended(performance.now() - began);
+      try {
+        const appended = await log.append(post, refuse);
+        if (!appended.repeated) count();
+        return appended;
+      } catch (error) {
+        if (error instanceof LogUnavailableError) count();
+        throw error;
+      }
     },
   };
 }

@@ -222,7 +222,8 @@ Deno.test("GET /metrics counts posts by status, messages once, and how long appe
     'chat_posts_total{status="422"}': 1,
   });
   assertEquals(values.chat_messages_total, 3);
-  assertEquals(values.chat_append_seconds_count, 4);
+  // Three messages: a repeat and a refused key store nothing.
+  assertEquals(values.chat_append_seconds_count, 3);
   assertLess(0, values.chat_append_seconds_sum);
   assertEquals(values.chat_tail_lag_seconds_count, 0);
 });
@@ -286,5 +287,9 @@ Deno.test(
     await redis.run("FLUSHALL");
     await redis.run("CLIENT", "KILL", "TYPE", "normal");
     await untilIs(here, 'chat_gaps_total{kind="lost"}', 1);
+
+    await redis.kill();
+    assertEquals((await here.post(form({ message: "lost" }))).status, 503);
+    assertEquals((await valuesOf(here)).chat_append_seconds_count, 1);
   },
 );
