@@ -106,7 +106,7 @@ const KINDS = {
   },
   probe_failed: {
     level: "error",
-    text: (failure: Failure): string => whatFailed("Cannot write to the message log", failure),
+    text: ({ reason }: Problem) => `${red("Cannot write to the message log:")} ${reason}`,
   },
   unexpected_error: {
     level: "error",
@@ -169,7 +169,7 @@ export type ServerEvent = {
 }[keyof Kinds];
 
 /** An event of a failure within the program. */
-export type FailureName = "request_failed" | "probe_failed" | "unexpected_error";
+export type FailureName = "request_failed" | "unexpected_error";
 
 /** What an event has in common with others of its name. */
 export function kindOf({ event }: ServerEvent): Kind {

@@ -63,11 +63,7 @@ const EXAMPLES: {
     "error",
     "Cannot answer a request (failures since the last line: 3): Error: REASON",
   ],
-  probe_failed: [
-    { error: "Error: REASON", unreported: 3 },
-    "error",
-    "Cannot write to the message log (failures since the last line: 3): Error: REASON",
-  ],
+  probe_failed: [{ reason: "REASON" }, "error", "Cannot write to the message log: REASON"],
   unexpected_error: [
     { error: "Error: REASON", unreported: 3 },
     "error",

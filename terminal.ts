@@ -81,7 +81,7 @@ export class Terminal {
     return new Terminal(Deno.stdout, Deno.stderr, { output: styleOf(1), errors: styleOf(2) });
   }
 
-  /** Whether standard output is text for people, which nothing keeps that others read. */
+  /** Whether standard output is text for people, rather than a log. */
   get isForPeople(): boolean {
     return this.#output.style === "text";
   }
@@ -220,12 +220,14 @@ function escape(text: string): string {
   );
 }
 
-/** What went wrong. For an unavailable log the cause says enough. */
+/** What went wrong, with the stack of what is a fault of the program. */
 function inspect(error: unknown): string {
-  const { cause } = error instanceof LogUnavailableError ? error : {};
-  return cause instanceof Error
-    ? `${(error as Error).message}: ${cause.message}`
-    : Deno.inspect(error);
+  return error instanceof LogUnavailableError ? reasonOf(error) : Deno.inspect(error);
+}
+
+/** Why a log is unavailable. */
+export function reasonOf({ message, cause }: LogUnavailableError): string {
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }
 
 /** Whether a file is the stream that systemd has named by device and inode (systemd.exec(5)). */

@@ -5,7 +5,7 @@ import type { MessageStore } from "../message_log/message_log.ts";
 import { StoreProbe } from "../message_log/store_probe.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Rooms } from "../room.ts";
-import type { Terminal } from "../terminal.ts";
+import { reasonOf, type Terminal } from "../terminal.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import { sendHealth, sendLife } from "./health.ts";
 import { sendMetrics } from "./metrics.ts";
@@ -30,7 +30,7 @@ export async function routesOfServer(
   { rooms, store, signIn, guard, config, terminal, metrics }: ServerRoutesOptions,
 ): Promise<Routes> {
   const probe = new StoreProbe(store, {
-    onFailure: (error) => terminal.fail("probe_failed", error),
+    onFailure: (error) => terminal.report({ event: "probe_failed", reason: reasonOf(error) }),
   });
   const list: Route = (visit) => {
     requireModerator(visit);
