@@ -382,10 +382,7 @@ function readFlags(args: readonly string[]): Map<string, string> {
   const given = new Map<string, string>();
   for (const token of tokens(args)) {
     if (token.kind === "positional") {
-      const received = mayHavePassword(token.value) ? "" : ` "${token.value}"`;
-      throw new ConfigError(
-        `unknown argument${received}; settings are flags, and --help lists them`,
-      );
+      throw new ConfigError(unknownArgument(token.value, given));
     }
     if (token.kind !== "option") continue;
     const flag = token.rawName;
@@ -397,6 +394,18 @@ function readFlags(args: readonly string[]): Map<string, string> {
     given.set(flag, before !== undefined && isList(flag) ? `${before},${value}` : value);
   }
   return given;
+}
+
+/** What is wrong with text that belongs to no flag: it may be the rest of a password. */
+function unknownArgument(text: string, given: ReadonlyMap<string, string>): string {
+  for (const [name, { isSecret }] of settings()) {
+    const flag = flagName(name);
+    const value = given.get(flag);
+    if (value === undefined || !isSecret?.(value)) continue;
+    return `unknown argument; put what belongs to ${flag} in quotes if it has spaces`;
+  }
+  const received = mayHavePassword(text) ? "" : ` "${text}"`;
+  return `unknown argument${received}; settings are flags, and --help lists them`;
 }
 
 function tokens(given: readonly string[]) {

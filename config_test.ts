@@ -155,6 +155,19 @@ Deno.test("parseConfig() refuses lists and limits that have no meaning", () => {
   }
 });
 
+Deno.test("parseConfig() repeats no part of a password that lacks its quotes", () => {
+  for (const flag of ["--password", "--moderator-password", "--metrics-token"]) {
+    const { message } = assertThrows(
+      () => read([flag, "open", "SECRET", "--metrics"]),
+      ConfigError,
+    );
+    assertEquals(
+      message,
+      `unknown argument; put what belongs to ${flag} in quotes if it has spaces`,
+    );
+  }
+});
+
 Deno.test("parseConfig() takes a password, makes one where none is given, and repeats none", () => {
   const text = "correct horse";
   assertEquals(read(["--password", text]).password, { text, isNew: false });
