@@ -24,10 +24,22 @@ Deno.test("the chat keeps every rule of its protocol, with passwords", async () 
 });
 
 Deno.test("the chat keeps the rules that are about one without passwords", async () => {
-  await using chat = await ChatProcess.start();
-  const { kept, broken, output } = await checkServer(chat.url, "--without", "slow");
+  const keep = ["--keep", "20"];
+  await using chat = await ChatProcess.start(keep);
+  const { kept, broken, output } = await checkServer(chat.url, "--without", "slow", ...keep);
   assertEquals(broken, [], output);
   assert(kept.includes("A6"));
+});
+
+Deno.test("a server without the page, health and history keeps every rule that is left", async () => {
+  const flags = ["--keep", "60", ...PASSWORDS, ...SITE];
+  const module = new URL("partial_chat.ts", import.meta.url).pathname;
+  await using chat = await ChatProcess.start(flags, { module });
+  const without = "page,health,history,slow";
+  const { broken, ignored, output } = await checkServer(chat.url, ...flags, "--without", without);
+  assertEquals(broken, [], output);
+  const others = ignored.filter((line) => !/--without (page|health|history|slow)\]/.test(line));
+  assertEquals(others.map((line) => line.split(" ")[0]), ["A6", "X11", "X12"]);
 });
 
 Deno.test("a hub that anyone would write first breaks every rule but a few", async () => {
@@ -46,7 +58,7 @@ Deno.test("a hub that anyone would write first breaks every rule but a few", asy
   })();
   await until(() => printed.includes("\n"));
   const [url] = /http:\S+/.exec(printed)!;
-  const settings = ["--keep", "10", "--rate-limit", "10", "--max-readers-per-address", "10"];
+  const settings = ["--keep", "20", "--rate-limit", "10", "--max-readers-per-address", "10"];
   const options = [...settings, ...PASSWORDS, ...SITE, "--without", "slow", "--patience", "2"];
   const { kept, broken, ignored, output } = await checkServer(url, ...options);
   assertEquals(kept, [

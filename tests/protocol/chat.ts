@@ -4,7 +4,7 @@ import {
   type ServerSentEventParsedMessage,
   ServerSentEventParseStream,
 } from "@std/http/server-sent-event-parse-stream";
-import type { Options } from "./options.ts";
+import type { Options, Part } from "./options.ts";
 import { expect, expectMatch, expectSame, Unmet } from "./rule.ts";
 import { BrokenOff, WireResponse } from "./wire.ts";
 
@@ -41,6 +41,10 @@ export interface Server {
 
 /** A post that has waited for this many answers of 429 has waited long enough. */
 const MAX_WAITS = 3;
+/** What a newcomer gets, if a room keeps that many. */
+const LATEST_COUNT = 50;
+/** What the document describes of a message. */
+const MEMBERS = ["id", "nickname", "message", "timestamp", "time", "by", "moderator"];
 export const FORM = { "content-type": "application/x-www-form-urlencoded" };
 export const JSON_TYPE = { "content-type": "application/json" };
 
@@ -61,18 +65,28 @@ export class Chat implements Disposable {
   constructor(server: Server) {
     this.server = server;
     this.main = new Room(this, "");
-    this.room = this.options.without.has("rooms") ? this.main : new Room(this, server.room);
+    this.room = this.has("rooms") ? new Room(this, server.room) : this.main;
   }
 
   get options(): Options {
     return this.server.options;
   }
 
+  /** How many messages whoever comes without a cursor gets of a room that has more. */
+  get latestCount(): number {
+    return Math.min(LATEST_COUNT, this.options.keep ?? LATEST_COUNT);
+  }
+
+  /** Whether the server has a part of the protocol. */
+  has(part: Part): boolean {
+    return !this.options.without.has(part);
+  }
+
   /** A room that nobody has been in, where a server has rooms. */
   freshRoom(): Room {
-    return this.options.without.has("rooms")
-      ? this.main
-      : new Room(this, `p${Math.random().toString(36).slice(2, 12)}`);
+    return this.has("rooms")
+      ? new Room(this, `p${Math.random().toString(36).slice(2, 12)}`)
+      : this.main;
   }
 
   /** Asks for a path, which has no slash at its beginning. */
@@ -282,13 +296,14 @@ export function nameOf({ event, data }: ServerSentEventParsedMessage): string {
   return event ?? (data === undefined ? "" : "message");
 }
 
-/** The texts of messages, and what else has data by its name. */
+/** The texts of messages, how many a gap says are missing, and what else has data by its name. */
 export function summary(events: readonly ServerSentEventParsedMessage[]): string[] {
   return events.filter(({ data }) => data !== undefined)
     .filter((event) => !["online", "ping"].includes(nameOf(event)))
     .map((event) => {
       const name = nameOf(event);
-      return name === "message" ? String(parseEntry(event).message) : `${name} ${event.data}`;
+      if (name === "message") return String(parseEntry(event).message);
+      return name === "gap" ? `gap ${parseEntry(event).missed}` : `${name} ${event.data}`;
     });
 }
 
@@ -430,6 +445,11 @@ export class Room {
   tryToModerate(fields: Fields, as: Asker = "moderator"): Promise<Answer> {
     return this.ask("moderation", { method: "POST", body: fields, as });
   }
+}
+
+/** A message as far as the document describes it: a server may add to one answer what is not in another. */
+export function describedIn(message: unknown): Entry {
+  return Object.fromEntries(MEMBERS.map((name) => [name, (message as Entry | null)?.[name]]));
 }
 
 /** The id of a message. */

@@ -1,7 +1,7 @@
 /** The history as JSON. */
 
 import { overfill } from "./beginning.ts";
-import { idOf, type Room, unique } from "./chat.ts";
+import { describedIn, idOf, type Room, unique } from "./chat.ts";
 import { expect, expectMatch, expectSame, type Rule } from "./rule.ts";
 
 const JSON_ONLY = { accept: "application/json" };
@@ -30,14 +30,14 @@ export const HISTORY: readonly Rule[] = [
     needs: ["history"],
     async check({ room }) {
       const text = unique("three times");
-      const posted = await room.say(text);
+      const posted = describedIn(await room.say(text));
       const { entries } = await room.history();
-      expectSame("the message in the history", entries.at(-1), posted);
+      expectSame("the message in the history", describedIn(entries.at(-1)), posted);
       const events = await room.read();
       for (;;) {
         const message = await events.nextMessage();
         if (message.message !== text) continue;
-        expectSame("the message in the stream", message, posted);
+        expectSame("the message in the stream", describedIn(message), posted);
         return;
       }
     },
@@ -61,9 +61,8 @@ export const HISTORY: readonly Rule[] = [
     needs: ["history"],
     async check(chat) {
       const room = chat.freshRoom();
-      const texts = Array.from({ length: 52 }, (_, n) => unique(`${n}`));
-      await room.sendAll(texts);
-      expectSame("the history", (await room.history()).texts, texts.slice(-50));
+      const { texts } = await fill(room, chat.latestCount + 2);
+      expectSame("the history", (await room.history()).texts, texts.slice(2));
     },
   },
   {
@@ -72,9 +71,11 @@ export const HISTORY: readonly Rule[] = [
     needs: ["history"],
     async check(chat) {
       const room = chat.freshRoom();
+      const { keep = Infinity } = chat.options;
       const { texts, ids } = await fill(room, 54);
       const { texts: got } = await room.history(`?before=${ids[53]}`);
-      expectSame("what is before the last", got, texts.slice(3, 53));
+      const count = Math.min(50, keep - 1);
+      expectSame("what is before the last", got, texts.slice(53 - count, 53));
     },
   },
   {
@@ -83,8 +84,10 @@ export const HISTORY: readonly Rule[] = [
     needs: ["history", "rooms"],
     async check(chat) {
       const room = chat.freshRoom();
-      const { texts } = await fill(room, 52);
+      const { keep = Infinity } = chat.options;
+      const { texts } = await fill(room, Math.min(52, keep));
       const { texts: newest, headers } = await room.history();
+      if (keep <= 50) return expectSame("the header Link", headers.get("link"), null);
       const link = headers.get("link");
       expectMatch("the header Link", link, /^<\?before=\d+-\d+>; rel="prev"$/);
       const { texts: older, headers: last } = await room.history(/<(.*)>/.exec(link!)![1]);
@@ -125,6 +128,18 @@ export const HISTORY: readonly Rule[] = [
       const { texts, headers } = await room.history("?before=1-1");
       expectSame("what is before it", texts, []);
       expectSame("the header Chat-Gap", headers.get("chat-gap"), "unknown");
+    },
+  },
+  {
+    id: "H15",
+    name: "with before, Chat-Gap leaves out what is missing before these messages",
+    needs: ["history", "keep", "rooms"],
+    async check(chat) {
+      const room = chat.freshRoom();
+      const { ids } = await overfill(room, chat.options.keep!);
+      const { texts, headers } = await room.history(`?before=${ids.at(-1)}`);
+      expect(texts.length > 0, "nothing is before the last");
+      expectSame("the header Chat-Gap", headers.get("chat-gap"), null);
     },
   },
   {

@@ -74,7 +74,11 @@ export const MESSAGES: readonly Rule[] = [
     name: "time is RFC 3339 in UTC",
     async check({ room }) {
       const { time } = await room.say(unique("a time"));
-      expectMatch('"time"', time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      expectMatch(
+        '"time"',
+        time,
+        /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00:00)$/i,
+      );
     },
   },
   {
@@ -93,7 +97,7 @@ export const MESSAGES: readonly Rule[] = [
   {
     id: "F8",
     name: "by is the same for all that one visitor writes in a room",
-    needs: ["marks"],
+    needs: ["marks", "page"],
     async check(chat) {
       const { room } = chat;
       const headers = { cookie: await newVisitor(chat) };
@@ -106,7 +110,7 @@ export const MESSAGES: readonly Rule[] = [
   {
     id: "F9",
     name: "by tells visitors apart",
-    needs: ["marks"],
+    needs: ["marks", "page"],
     async check(chat) {
       const marks: unknown[] = [];
       for (let n = 0; n < 2; n++) {
@@ -156,7 +160,6 @@ export const MESSAGES: readonly Rule[] = [
       const removal = parseEntry(event);
       expectSame('"removes"', removal.removes, id);
       expectSame("the id of the event", event.id, idOf(removal));
-      expectSame("the removal", Object.keys(removal).toSorted(), ["id", "removes"]);
     },
   },
   {

@@ -51,6 +51,8 @@ export interface Options {
   readonly patienceMs: number;
 }
 
+/** Rules come back to a room after this many messages, and want all of them. */
+const MIN_KEEP = 20;
 /** More messages are not posted to see what a server forgets. */
 const MAX_KEEP = 100;
 /** More posts, and more streams, are not made to see one refused. */
@@ -92,12 +94,12 @@ export function readOptions(args: readonly string[]): Options {
   if (unknown !== undefined) {
     throw new RangeError(`--without takes ${PARTS.join(", ")} and slow, received "${unknown}"`);
   }
-  const number = (flag: Exclude<keyof typeof values, "without">, max: number) => {
+  const number = (flag: Exclude<keyof typeof values, "without">, min: number, max: number) => {
     const text = values[flag];
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (value > 0 && value <= max) return value;
-    throw new RangeError(`--${flag} must be a number over 0, up to ${max}, received "${text}"`);
+    if (value >= min && value <= max) return value;
+    throw new RangeError(`--${flag} must be a number from ${min} to ${max}, received "${text}"`);
   };
   return {
     url,
@@ -105,10 +107,10 @@ export function readOptions(args: readonly string[]): Options {
     password: values.password,
     moderatorPassword: values["moderator-password"],
     allowOrigin: values["allow-origin"],
-    keep: number("keep", MAX_KEEP),
-    rateLimit: number("rate-limit", MAX_LIMIT),
-    maxReadersPerAddress: number("max-readers-per-address", MAX_LIMIT),
-    patienceMs: number("patience", 60)! * 1000,
+    keep: number("keep", MIN_KEEP, MAX_KEEP),
+    rateLimit: number("rate-limit", 1, MAX_LIMIT),
+    maxReadersPerAddress: number("max-readers-per-address", 1, MAX_LIMIT),
+    patienceMs: number("patience", 0.1, 60)! * 1000,
   };
 }
 

@@ -19,7 +19,9 @@ Deno.test("readOptions() refuses what it can't use, and says what it takes", () 
     [[], "the address of one server is wanted"],
     [["localhost:4567"], "the address of one server is wanted"],
     [["http://a.example", "http://b.example"], "the address of one server is wanted"],
-    [["http://a.example", "--keep", "101"], "--keep must be a number over 0, up to 100"],
+    [["http://a.example", "--keep", "101"], "--keep must be a number from 20 to 100"],
+    [["http://a.example", "--keep", "19"], "--keep must be a number from 20 to 100"],
+    [["http://a.example", "--rate-limit", "0"], "--rate-limit must be a number from 1 to 2000"],
     [["http://a.example", "--patience", "long"], "--patience must be a number"],
     [["http://a.example", "--without", "rooms,cellars"], 'received "cellars"'],
   ];

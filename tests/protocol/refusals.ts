@@ -42,7 +42,7 @@ export const REFUSALS: readonly Rule[] = [
     needs: ["hosts"],
     async check(chat) {
       for (const host of ["a/b", "a@b"]) {
-        (await chat.ask("livez", { headers: { host } })).expectStatus(400);
+        (await chat.ask("chat", { headers: { host } })).expectStatus(400);
       }
     },
   },
@@ -77,7 +77,12 @@ export const REFUSALS: readonly Rule[] = [
     name: "a name that is not the server's is a 421",
     needs: ["hosts"],
     async check(chat) {
-      for (const path of ["", "chat", "livez"]) {
+      const paths = [
+        "chat",
+        ...chat.has("page") ? [""] : [],
+        ...chat.has("health") ? ["livez"] : [],
+      ];
+      for (const path of paths) {
         await (await chat.ask(path, { headers: { host: "chat.example" } })).expectProblem(421);
       }
     },

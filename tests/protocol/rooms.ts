@@ -21,9 +21,10 @@ export const ROOMS: readonly Rule[] = [
     needs: ["rooms"],
     async check(chat) {
       const name = uniqueName();
-      const page = await chat.ask(name);
-      page.expectStatus(200);
-      expectMatch("the page's content type", page.headers.get("content-type"), /^text\/html\b/);
+      if (chat.has("page")) {
+        const page = (await chat.ask(name)).expectStatus(200);
+        expectMatch("the page's content type", page.headers.get("content-type"), /^text\/html\b/);
+      }
       const body = { message: unique("in a room") };
       (await chat.ask(`${name}/chat`, { method: "POST", body })).expectStatus(201);
       const events = (await chat.ask(`${name}/chat`)).expectStatus(200).events();
@@ -80,7 +81,7 @@ export const ROOMS: readonly Rule[] = [
       const text = unique("other");
       await other.send(text);
       const got = await other.replay(`?since=${id}`);
-      expectSame("what comes", got, ['gap {"missed":null}', text]);
+      expectSame("what comes", got, ["gap null", text]);
     },
   },
   {
@@ -144,7 +145,7 @@ export const ROOMS: readonly Rule[] = [
   {
     id: "R9",
     name: "/NAME/ gets a 308 to /NAME",
-    needs: ["rooms"],
+    needs: ["rooms", "page"],
     async check(chat) {
       const name = uniqueName();
       const answer = await chat.ask(`${name}/`);
@@ -198,7 +199,7 @@ export const ROOMS: readonly Rule[] = [
   {
     id: "R13",
     name: "a visitor has one mark in a room and another in each other room",
-    needs: ["rooms", "marks"],
+    needs: ["rooms", "marks", "page"],
     async check(chat) {
       const headers = { cookie: await newVisitor(chat) };
       const marks = [];

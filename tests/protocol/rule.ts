@@ -20,9 +20,14 @@ export class Unmet extends Error {
   override readonly name = "Unmet";
 }
 
-/** @throws {Unmet} Unless both are alike as JSON. */
+/**
+ * As JSON: the order of members is of no account, and objects may have more of them than are expected, since
+ * a server may add some.
+ *
+ * @throws {Unmet} Unless a value is the expected one.
+ */
 export function expectSame(what: string, actual: unknown, expected: unknown): void {
-  if (show(actual) === show(expected)) return;
+  if (isSame(actual, expected)) return;
   throw new Unmet(`${what} is ${excerpt(show(actual))} and not ${excerpt(show(expected))}`);
 }
 
@@ -54,6 +59,19 @@ export function sentenceOf(id: string, document: string): string | undefined {
 /** The identifiers in a document, in its order. */
 export function idsIn(document: string): string[] {
   return Array.from(document.matchAll(/\(([A-Z]\d+)\)/g), ([, id]) => id);
+}
+
+function isSame(actual: unknown, expected: unknown): boolean {
+  if (!isObject(actual) || !isObject(expected)) return show(actual) === show(expected);
+  if (Array.isArray(actual) || Array.isArray(expected)) {
+    return Array.isArray(actual) && Array.isArray(expected) && actual.length === expected.length &&
+      expected.every((each, n) => isSame(actual[n], each));
+  }
+  return Object.entries(expected).every(([name, value]) => isSame(actual[name], value));
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }
 
 function show(value: unknown): string {

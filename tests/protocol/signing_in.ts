@@ -22,10 +22,9 @@ async function signIn(chat: Chat): Promise<string> {
   return sessionOf(answer).split(";", 1)[0];
 }
 
-/** The status of the history for whoever has a cookie and nothing else. */
+/** The status of the stream for whoever has a cookie and nothing else. */
 async function statusWith(chat: Chat, cookie: string): Promise<number> {
-  const headers = { accept: "application/json", cookie };
-  return (await chat.room.ask("chat", { headers, as: "stranger" })).status;
+  return (await chat.room.ask("chat", { headers: { cookie }, as: "stranger" })).status;
 }
 
 export const SIGNING_IN: readonly Rule[] = [
@@ -34,7 +33,13 @@ export const SIGNING_IN: readonly Rule[] = [
     name: "with a password everything asks for it",
     needs: ["password"],
     async check(chat) {
-      for (const path of ["chat", "chat?since=all", "invite.svg", "moderation", "rooms", ""]) {
+      const paths = [
+        "chat",
+        "chat?since=all",
+        ...chat.has("page") ? ["", "invite.svg"] : [],
+        ...chat.options.moderatorPassword !== undefined ? ["moderation", "rooms"] : [],
+      ];
+      for (const path of paths) {
         await (await chat.ask(path, { as: "stranger" })).expectProblem(401);
       }
       const body = { message: unique("from a stranger") };
@@ -46,7 +51,7 @@ export const SIGNING_IN: readonly Rule[] = [
     name: "/livez, the page to sign in at and OPTIONS are open",
     needs: ["password"],
     async check(chat) {
-      for (const path of ["livez", "session"]) {
+      for (const path of ["session", ...chat.has("health") ? ["livez"] : []]) {
         (await chat.ask(path, { as: "stranger" })).expectStatus(200);
       }
       (await chat.ask("chat", { method: "OPTIONS", as: "stranger" })).expectStatus(204);
@@ -160,7 +165,7 @@ export const SIGNING_IN: readonly Rule[] = [
   {
     id: "A12",
     name: "with forget the browser's chat-visitor ends too",
-    needs: ["password", "marks"],
+    needs: ["password", "marks", "page"],
     async check(chat) {
       const cookie = `${await signIn(chat)}; ${await newVisitor(chat)}`;
       const body = { forget: "1" };
@@ -174,7 +179,12 @@ export const SIGNING_IN: readonly Rule[] = [
     name: "a navigation without the password is answered with the page, as a 401",
     needs: ["password"],
     async check(chat) {
-      for (const path of ["", "chat", "rooms"]) {
+      const paths = [
+        "chat",
+        ...chat.has("page") ? [""] : [],
+        ...chat.options.moderatorPassword !== undefined ? ["rooms"] : [],
+      ];
+      for (const path of paths) {
         const answer = await chat.ask(path, { headers: NAVIGATION, as: "stranger" });
         answer.expectStatus(401);
         expectMatch("the page", await answer.text(), /<input[^>]*name="password"/);
