@@ -3,6 +3,8 @@
 import { type Answer, type Entry, type Fields, unique } from "./chat.ts";
 import { expect, expectMatch, expectSame, type Rule } from "./rule.ts";
 
+const CLIENT = "client.js";
+const JAVASCRIPT = /^(text|application)\/javascript\b/;
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
 
 /** The bytes of an answer, decoded. */
@@ -160,6 +162,41 @@ export const PAGE: readonly Rule[] = [
       const html = await (await room.ask(`chat?html&before=${ids[2]}`)).expectStatus(200).text();
       for (const [n, isShown] of [true, true, false, false].entries()) {
         expectSame(`whether message ${n} is there`, html.includes(`${mark}-${n}-`), isShown);
+      }
+    },
+  },
+  {
+    id: "P13",
+    name: "GET /client.js is a module of JavaScript",
+    needs: ["page"],
+    async check(chat) {
+      const answer = (await chat.ask(CLIENT)).expectStatus(200);
+      expectMatch("the content type", answer.headers.get("content-type"), JAVASCRIPT);
+      expectMatch("the module", await answer.text(), /^export .*\bChat\b/m);
+    },
+  },
+  {
+    id: "P14",
+    name: "no password is asked for the client",
+    needs: ["page", "password"],
+    async check(chat) {
+      const answer = (await chat.ask(CLIENT, { as: "stranger" })).expectStatus(200);
+      expectMatch("the content type", answer.headers.get("content-type"), JAVASCRIPT);
+    },
+  },
+  {
+    id: "P15",
+    name: "pages of the sites that are allowed, and of no others, may load the client",
+    needs: ["page", "allowOrigin"],
+    async check(chat) {
+      const own = chat.options.allowOrigin!;
+      for (const origin of [own, "https://elsewhere.example"]) {
+        const headers = { origin, "sec-fetch-site": "cross-site", "sec-fetch-mode": "cors" };
+        const answer = await chat.ask(CLIENT, { headers, as: "stranger" });
+        if (origin === own) answer.expectStatus(200);
+        const allowed = answer.headers.get("access-control-allow-origin");
+        const expected = origin === own ? own : null;
+        expectSame(`Access-Control-Allow-Origin for ${origin}`, allowed, expected);
       }
     },
   },
