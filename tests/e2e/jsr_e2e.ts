@@ -1,6 +1,7 @@
 /** The project without its mirror of the standard library. */
 
 import { assert, assertEquals } from "@std/assert";
+import { copyProject } from "../project_copy.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -29,13 +30,17 @@ Deno.test("without the links line @std comes from JSR, and nothing else differs"
 });
 
 Deno.test("the package can be published: the program and nothing else, without a warning", async () => {
+  await using project = await copyProject();
+  for (const name of ["chat-copy.db", "chat-copy.db-wal", "chat-copy.db.part", "key.pem"]) {
+    await Deno.writeTextFile(`${project.path}/${name}`, "");
+  }
   const args = ["publish", "--dry-run", "--allow-dirty"];
-  const { code, errors } = await run(Deno.execPath(), ...args);
+  const { code, errors } = await runIn(project.path, Deno.execPath(), ...args);
   assertEquals(code, 0, errors);
   assert(!/^Warning|(?:warning|error)\[/m.test(errors), errors);
   const files = Array.from(
     errors.matchAll(/^ +file:\S+ \(.+\)$/gm),
-    ([line]) => line.trim().split(" ")[0].slice(ROOT.href.length),
+    ([line]) => line.trim().split(" ")[0].slice(`file://${project.path}/`.length),
   );
   const page = await Array.fromAsync(Deno.readDir(new URL("static/", ROOT)), ({ name }) => name);
   const needed = [
@@ -45,7 +50,9 @@ Deno.test("the package can be published: the program and nothing else, without a
   ];
   assertEquals(needed.filter((file) => !files.includes(file)), [], errors);
   assertEquals(
-    files.filter((file) => /^(tests|bench|docs|deploy|\.)|_(test|bench)\.ts$/.test(file)),
+    files.filter((file) =>
+      /^(tests|bench|docs|deploy|\.)|_(test|bench)\.ts$|chat-copy|pem$/.test(file)
+    ),
     [],
   );
 });
@@ -56,10 +63,14 @@ async function entries(): Promise<string[]> {
   return names.filter((name) => !/^(\.|std_mirror$|deno\.lock$|sse-chat$|chat\.db)/.test(name));
 }
 
-async function run(name: string, ...args: string[]) {
+function run(name: string, ...args: string[]) {
+  return runIn(ROOT, name, ...args);
+}
+
+async function runIn(cwd: string | URL, name: string, ...args: string[]) {
   const command = new Deno.Command(name, {
     args,
-    cwd: ROOT,
+    cwd,
     env: { NO_COLOR: "1" },
     stderr: "piped",
   });
