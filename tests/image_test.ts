@@ -2,6 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { makeCertificate } from "./certificate_files.ts";
+import { ChatProcess } from "./chat_process.ts";
 import { newFolder } from "./folder.ts";
 import { copyProject } from "./project_copy.ts";
 
@@ -40,6 +42,29 @@ Deno.test("what is in the image starts the chat and copies its messages", async 
     assertEquals(code, 0, new TextDecoder().decode(stderr));
   }
 });
+
+for (const scheme of ["http", "https"]) {
+  Deno.test(`the image finds out by ${scheme}, at any port, whether its chat is well`, async () => {
+    await using folder = await newFolder();
+    const { cert, key } = await makeCertificate(folder.path, "chat");
+    const hasTls = scheme === "https";
+    const chat = await ChatProcess.start(hasTls ? ["--tls-cert", cert, "--tls-key", key] : []);
+    const [, probe] = /^HEALTHCHECK .*?CMD ([^]*?[^\\])\n/m.exec(await read("deploy/Dockerfile"))!;
+    const isWell = async () => {
+      const { success } = await new Deno.Command("sh", {
+        args: ["-c", probe],
+        env: { PORT: String(chat.port), ...hasTls && { CHAT_TLS_CERT: cert } },
+      }).output();
+      return success;
+    };
+    try {
+      assertEquals(await isWell(), true);
+    } finally {
+      await chat[Symbol.asyncDispose]();
+    }
+    assertEquals(await isWell(), false);
+  });
+}
 
 Deno.test("git ignores databases, copies, keys and passwords", async () => {
   await using repository = await newFolder();
