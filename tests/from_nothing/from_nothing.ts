@@ -48,10 +48,24 @@ Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd
   assertEquals((await resumed.reader.nextMessage()).message, "after");
 
   await follow("### A copy", /^(cp|systemctl) /);
-  await debian.run("systemctl start chat-backup");
+  await debian.run(`
+    install -d -o chat -m 700 /var/lib/chat-backups
+    touch -d "-15 days" /var/lib/chat-backups/old.db /var/lib/chat-backups/old.db.1a2b.part
+    systemctl start chat-backup`);
   assertMatch(
     await debian.run("stat --format '%U %a %n' /var/lib/chat-backups/*"),
     /^chat 600 .*\.db\n$/,
+  );
+  // The settings of the chat hold for its copies.
+  const { length } = await debian.read("/etc/chat.env");
+  await debian.run(`
+    echo CHAT_MESSAGE_LOG=memory: >> /etc/chat.env
+    ! systemctl start chat-backup
+    truncate --size ${length} /etc/chat.env
+    systemctl reset-failed chat-backup`);
+  assertStringIncludes(
+    await debian.run("journalctl --unit chat-backup --no-pager"),
+    "memory: is in no file",
   );
 
   assertEquals(
