@@ -5,6 +5,7 @@ export interface OtherServer extends AsyncDisposable {
   readonly port: number;
   /** Its address, without a slash at the end. */
   readonly url: string;
+  readonly pid: number;
 }
 
 /** What starts a server that listens at a port of this machine. */
@@ -35,6 +36,7 @@ export async function startServer(
   return {
     port,
     url: `http://127.0.0.1:${port}`,
+    pid: process.pid,
     async [Symbol.asyncDispose]() {
       if (!hasEnded) process.kill("SIGTERM");
       await process.status;

@@ -6,6 +6,7 @@ import { makeCertificate } from "../certificate_files.ts";
 import { ChatProcess } from "../chat_process.ts";
 import { EventReader } from "../event_reader.ts";
 import { newFolder } from "../folder.ts";
+import { sendRaw } from "../raw_stream.ts";
 import { until } from "../until.ts";
 import { APACHE, CADDY, HAPROXY, NGINX, startProxy } from "./proxy.ts";
 
@@ -77,6 +78,42 @@ for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
     }
   });
 }
+
+for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
+  Deno.test(`${proxy.name} as ${proxy.source} configures it lets the chat say what is too long`, async () => {
+    await using chat = await ChatProcess.start();
+    await using running = await startProxy(proxy, [chat.port]);
+    const response = await fetch(`${running.url}/chat`, {
+      method: "POST",
+      body: new URLSearchParams({ message: "x".repeat(100_000) }),
+      headers: { origin: running.url },
+    });
+    assertEquals(response.status, 413);
+    assertEquals((await response.json()).status, 413);
+  });
+}
+
+Deno.test({
+  name: "HAProxy as deploy/haproxy.cfg configures it is not root, in a folder of its own",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using chat = await ChatProcess.start();
+    await using running = await startProxy(HAPROXY, [chat.port]);
+    const status = await Deno.readTextFile(`/proc/${running.pid}/status`);
+    const [, user] = /^Uid:\s+(\d+)/m.exec(status)!;
+    assert(user !== "0");
+    assertEquals(await Deno.readLink(`/proc/${running.pid}/root`), "/var/lib/haproxy");
+  },
+});
+
+Deno.test("HAProxy as deploy/haproxy.cfg configures it waits for headers no longer than it says", async () => {
+  await using chat = await ChatProcess.start();
+  await using running = await startProxy(HAPROXY, [chat.port]);
+  using connection = await sendRaw(running.port, "GET / HTTP/1.1\r\n");
+  const bytes = new Uint8Array(100);
+  const count = await connection.read(bytes);
+  assertMatch(new TextDecoder().decode(bytes.subarray(0, count ?? 0)), /^HTTP\/1.1 408 /);
+});
 
 for (const proxy of [NGINX, HAPROXY, APACHE]) {
   Deno.test(`${proxy.name} ends TLS as ${proxy.source} configures it`, async () => {

@@ -98,7 +98,15 @@ export const HAPROXY: Proxy = {
         [/ +bind :443.*\n/, ""],
         [/ +http-request redirect.*\n/, ""],
       ];
-    return change(source, [...ports, [/127\.0\.0\.1:4567/g, `127.0.0.1:${instance}`]]);
+    return change(source, [
+      ...ports,
+      [/127\.0\.0\.1:4567/g, `127.0.0.1:${instance}`],
+      ["timeout http-request 10s", "timeout http-request 1s"],
+      // A machine for tests may let nobody open that many files.
+      ["maxconn 20000", "maxconn 1000"],
+      // Only root can become somebody else.
+      ...Deno.uid() === 0 ? [] : [[/ +(?:user|group|chroot) .*\n/g, ""] as const],
+    ]);
   },
   command: (file) => ({ program: "haproxy", args: ["-f", file] }),
 };
