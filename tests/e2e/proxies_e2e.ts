@@ -93,6 +93,19 @@ for (const proxy of [NGINX, CADDY, HAPROXY, APACHE]) {
   });
 }
 
+Deno.test("Apache as deploy/apache.conf configures it takes posts while more than 150 people read", async () => {
+  await using chat = await ChatProcess.start(HEARTBEAT);
+  await using running = await startProxy(APACHE, [chat.port]);
+  const leave = new AbortController();
+  const signal = AbortSignal.any([leave.signal, AbortSignal.timeout(20_000)]);
+  const streams = await Promise.all(
+    Array.from({ length: 151 }, () => fetch(`${running.url}/chat`, { signal })),
+  );
+  assertEquals(streams.filter(({ status }) => status !== 200), []);
+  assertEquals(await post(running.port, "and one who writes"), 201);
+  leave.abort();
+});
+
 Deno.test({
   name: "HAProxy as deploy/haproxy.cfg configures it is not root, in a folder of its own",
   ignore: Deno.uid() !== 0,
