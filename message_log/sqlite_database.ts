@@ -14,7 +14,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { UnfinishedRemovalError } from "./message_log.ts";
 import { SqliteErasure } from "./sqlite_erasure.ts";
 import { isSqliteError, toLogError } from "./sqlite_errors.ts";
-import { FileLock } from "./sqlite_lock.ts";
+import { checkName, FileLock } from "./sqlite_lock.ts";
 import { checkOwner, ForeignFileError, markAsOurs, migrate, readPragma } from "./sqlite_schema.ts";
 
 /** The pause between two steps of trimming, so that posts get their turns. */
@@ -44,6 +44,10 @@ const OPEN_ERRORS: readonly (readonly [error: string, problem: string])[] = [
     "can't be read or written; check the disk and the permissions of its folder, or use another file",
   ],
   ["file is not a database", "is not a database; use another file"],
+  [
+    "locking protocol",
+    "is on a file system without what SQLite's WAL needs, as a network's is; keep it on a disk of this machine",
+  ],
   [
     "",
     "can't be opened; create its folder and give this user permission to read and write there, or use another file",
@@ -83,9 +87,11 @@ export class SqliteDatabase implements Disposable {
   private constructor(db: DatabaseSync, path: string, lock: FileLock | undefined, now: number) {
     this.#db = db;
     this.#lock = lock;
+    db.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    const { journal_mode: mode } = db.prepare("PRAGMA journal_mode = WAL").get()!;
+    // As SQLite says it where it finds that by itself.
+    if (lock && mode !== "wal") throw new Error(`locking protocol: ${mode}`);
     db.exec(`
-      PRAGMA auto_vacuum = INCREMENTAL;
-      PRAGMA journal_mode = WAL;
       PRAGMA synchronous = NORMAL;
       PRAGMA secure_delete = ON;
     `);
@@ -109,7 +115,10 @@ export class SqliteDatabase implements Disposable {
     let db: DatabaseSync | undefined;
     let lock: FileLock | undefined;
     try {
-      createFile(path);
+      if (path !== IN_MEMORY) {
+        createFile(path);
+        checkName(path);
+      }
       db = new DatabaseSync(path);
       db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       checkOwner(db);
@@ -281,7 +290,6 @@ export class SqliteDatabase implements Disposable {
 
 /** Creates a file that only this user can read. SQLite's own would be open to all. */
 function createFile(path: string): void {
-  if (path === IN_MEMORY) return;
   try {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {

@@ -18,12 +18,13 @@ export class FileLock implements Disposable {
   }
 
   /**
-   * Locks the database at `path`.
+   * Locks the database at `path`, which must be there.
    *
    * @throws {ForeignFileError} If a server has it.
    */
   static take(path: string): FileLock {
-    const file = Deno.openSync(`${path}-lock`, { write: true, create: true, mode: 0o600 });
+    // By the file's own name, whichever symlink leads to it.
+    const file = openLock(`${Deno.realPathSync(path)}-lock`);
     const end = performance.now() + MAX_WAIT_MS;
     while (!file.tryLockSync(true)) {
       if (performance.now() >= end) {
@@ -40,5 +41,33 @@ export class FileLock implements Disposable {
 
   [Symbol.dispose](): void {
     this.#file.close();
+  }
+}
+
+function openLock(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, create: true, mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Error && error.constructor.name in Deno.errors)) throw error;
+    throw new ForeignFileError(
+      `the message log's lock ${path} can't be opened; give this user permission to write it and ` +
+        "its folder, or use another file with --message-log",
+    );
+  }
+}
+
+/**
+ * Refuses a file that a server could have open by another name.
+ *
+ * @throws {ForeignFileError} If it has one.
+ */
+export function checkName(path: string): void {
+  const { isFile, nlink } = Deno.statSync(path);
+  // SQLite, too, takes the name for the file: each would have a WAL of its own.
+  if (isFile && (nlink ?? 1) > 1) {
+    throw new ForeignFileError(
+      `the message log ${path} has a second name, a hard link; delete one of the two, or use ` +
+        "another file with --message-log",
+    );
   }
 }

@@ -4,6 +4,7 @@ import {
   assert,
   assertEquals,
   assertLess,
+  assertMatch,
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
@@ -14,6 +15,7 @@ import { DatabaseSync } from "node:sqlite";
 import { mock } from "node:test";
 import { newFolder } from "../tests/folder.ts";
 import { openMainLog } from "../tests/open_log.ts";
+import { replaced } from "../tests/replaced.ts";
 import { until } from "../tests/until.ts";
 import { testMessageLog } from "./conformance.ts";
 import {
@@ -88,6 +90,46 @@ Deno.test("SqliteStore.open() refuses a file that a server has open", { ignore }
     assertStringIncludes(error.message, "is in use by another server");
   }
   await SqliteStore.open(path, { keep: 10 })[Symbol.asyncDispose]();
+});
+
+Deno.test("SqliteStore.open() refuses a file that a server has open by another name", {
+  ignore: ignore || Deno.build.os === "windows",
+}, async () => {
+  await using folder = await newFolder();
+  const [path, symlink, hardLink] = ["chat", "symlink", "hard_link"].map((name) =>
+    `${folder.path}/${name}.db`
+  );
+  await using _log = await open(path, { keep: 10 });
+  await Deno.symlink(path, symlink);
+  assertThrows(() => SqliteStore.open(symlink, { keep: 10 }), Error, "is in use by another server");
+  await Deno.link(path, hardLink);
+  assertThrows(() => SqliteStore.open(hardLink, { keep: 10 }), Error, "has a second name");
+});
+
+Deno.test("SqliteStore.open() names the lock if that is what it can't write", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  await Deno.mkdir(`${path}-lock`);
+  const error = assertThrows(() => SqliteStore.open(path, { keep: 10 }), Error);
+  assertMatch(error.message, /lock .*chat\.db-lock can't be opened; .* --message-log$/);
+});
+
+Deno.test("SqliteStore.open() refuses a file on a file system that has no WAL", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const { prepare } = DatabaseSync.prototype;
+  const prepareWithoutWal = function (this: DatabaseSync, sql: string) {
+    return prepare.call(this, sql.replace("journal_mode = WAL", "journal_mode = DELETE"));
+  };
+  using _refusing = replaced(DatabaseSync.prototype, "prepare", prepareWithoutWal);
+  const error = assertThrows(() => SqliteStore.open(`${folder.path}/chat.db`, { keep: 10 }), Error);
+  assertMatch(
+    error.message,
+    /chat\.db is on a file system .* disk of this machine with --message-log$/,
+  );
 });
 
 Deno.test("SqliteLog deletes what is no longer kept, in the background", { ignore }, async () => {
@@ -699,7 +741,7 @@ Deno.test("SqliteLog.remove() says when only the file could not be overwritten",
     const fail = () => {
       throw Object.assign(new Error("Input/output error (os error 5)"), { code: "EIO" });
     };
-    using _failing = replaced("syncDataSync", fail);
+    using _failing = replaced(Deno.FsFile.prototype, "syncDataSync", fail);
     await assertRejects(() => log.remove({ id }), UnfinishedRemovalError);
   }
   const { entries } = await log.read({ since: undefined });
@@ -708,7 +750,7 @@ Deno.test("SqliteLog.remove() says when only the file could not be overwritten",
     const fail = () => {
       throw new TypeError("a bug");
     };
-    using _failing = replaced("syncDataSync", fail);
+    using _failing = replaced(Deno.FsFile.prototype, "syncDataSync", fail);
     await assertRejects(() => log.remove({ id }), TypeError);
   }
   // Whoever repeats it has the file overwritten.
@@ -786,7 +828,7 @@ Deno.test("SqliteLog.remove() goes through the file once for many, and not for n
   for (let n = 0; n < 50; n++) ids.push((await append(log, "hi")).id);
   let scans = 0;
   const { syncDataSync } = Deno.FsFile.prototype;
-  using _counting = replaced("syncDataSync", function (this: Deno.FsFile) {
+  using _counting = replaced(Deno.FsFile.prototype, "syncDataSync", function (this: Deno.FsFile) {
     scans++;
     return syncDataSync.call(this);
   });
@@ -866,14 +908,6 @@ Deno.test("SqliteLog remembers 20,000 keys of a room that is cleared, and no mor
 
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Has every file do something else, until it is disposed of. */
-function replaced(method: "syncDataSync", act: () => void): Disposable {
-  const { prototype } = Deno.FsFile;
-  const original = prototype[method];
-  prototype[method] = act;
-  return { [Symbol.dispose]: () => void (prototype[method] = original) };
 }
 
 /** Whether it is noted that nothing of what was removed is left in a file, which a store has open. */
