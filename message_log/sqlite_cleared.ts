@@ -4,6 +4,7 @@
  */
 
 import type { StatementSync } from "node:sqlite";
+import type { SqliteErasure } from "./sqlite_erasure.ts";
 import { firstNumber, MARK } from "./sqlite_pages.ts";
 
 /** Of this many entries before a room's last clearing. */
@@ -22,6 +23,7 @@ export const CLEARED_STATEMENTS = {
                       SELECT seq FROM cleared WHERE room = ?1 ORDER BY seq LIMIT ${FORGET_SIZE}
                     )
                   )`,
+  clearedUpTo: "SELECT 1 FROM cleared WHERE room = ? AND seq <= ? LIMIT 1",
   clearedHas: "SELECT 1 FROM cleared WHERE room = ? AND key = ?",
   clearedAddress: `SELECT address FROM cleared WHERE room = ? AND mark = ? AND address IS NOT NULL
                    ORDER BY seq DESC LIMIT 1`,
@@ -30,9 +32,14 @@ export const CLEARED_STATEMENTS = {
 /** What is remembered in a database. */
 export class SqliteCleared {
   readonly #statements: Record<keyof typeof CLEARED_STATEMENTS, StatementSync>;
+  readonly #erasure: SqliteErasure;
 
-  constructor(statements: Record<keyof typeof CLEARED_STATEMENTS, StatementSync>) {
+  constructor(
+    statements: Record<keyof typeof CLEARED_STATEMENTS, StatementSync>,
+    erasure: SqliteErasure,
+  ) {
     this.#statements = statements;
+    this.#erasure = erasure;
   }
 
   /** Takes in the rows in [from, end) that the entry `cleared` has removed, and forgets old ones. */
@@ -43,9 +50,16 @@ export class SqliteCleared {
     clearedForget.run(room, min);
   }
 
-  /** Forgets some of what is remembered of a room; returns whether there was anything. */
-  forget(room: number): boolean {
-    return this.#statements.clearedForget.run(room, Number.MAX_SAFE_INTEGER).changes > 0;
+  /** Whether anything is remembered of a room's messages up to a number. */
+  hasUpTo(room: number, last: number): boolean {
+    return firstNumber(this.#statements.clearedUpTo, room, last) !== undefined;
+  }
+
+  /** Forgets some of that; returns whether there is more. */
+  forgetUpTo(room: number, last: number): boolean {
+    this.#erasure.note();
+    this.#statements.clearedForget.run(room, last + 1);
+    return this.hasUpTo(room, last);
   }
 
   hasKey(room: number, key: string): boolean {

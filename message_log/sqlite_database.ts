@@ -158,7 +158,7 @@ export class SqliteDatabase implements Disposable {
       this.#trimming.delete(log);
       let isMore: boolean;
       try {
-        isMore = this.#transact(() => log.trim())();
+        isMore = this.transact(() => log.trim())();
       } catch (error) {
         // A full disk, most likely. The next post tries again.
         if (!isSqliteError(error)) throw error;
@@ -213,7 +213,7 @@ export class SqliteDatabase implements Disposable {
 
   /** Writes something to the file that is there already. */
   probe(): void {
-    this.#transact(() => markAsOurs(this.#db));
+    this.transact(() => markAsOurs(this.#db));
   }
 
   /** Stores what waits, and closes the database. Closing again changes nothing. */
@@ -236,7 +236,7 @@ export class SqliteDatabase implements Disposable {
     this.#writing.clear();
     let settlements: (() => void)[];
     try {
-      settlements = this.#transact(() => logs.map((log) => log.write()));
+      settlements = this.transact(() => logs.map((log) => log.write()));
     } catch (error) {
       for (const log of logs) log.fail(toLogError(error));
       return;
@@ -245,7 +245,7 @@ export class SqliteDatabase implements Disposable {
   }
 
   /** Makes a change durable as a whole, or not at all. */
-  #transact<Result>(change: () => Result): Result {
+  transact<Result>(change: () => Result): Result {
     try {
       this.#begin.run();
       const result = change();

@@ -38,7 +38,7 @@ import {
 } from "./sqlite_pages.ts";
 import { type SqliteRemoval, STEP_SIZE } from "./sqlite_removal.ts";
 import type { SqliteRooms } from "./sqlite_rooms.ts";
-import { countMessages, type Span, type SqliteRetention } from "./sqlite_span.ts";
+import { countMessages, isTrimDue, type Span, type SqliteRetention } from "./sqlite_span.ts";
 import { Jobs, newTurn, Refused, type Turn } from "./sqlite_turn.ts";
 
 /** The statements to write messages with; the first parameter is the room's id. */
@@ -138,11 +138,10 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   async delete(): Promise<number> {
-    const { removal, cleared, database } = this.#parts;
+    const { removal, database } = this.#parts;
     const count = await this.#enqueue(1, (turn) => removal.delete(turn));
     try {
       await this.#trimNow();
-      while (await this.#enqueue(0, ({ span }) => cleared.forget(span.id))) await pause();
     } catch (error) {
       throw toUnfinished(error);
     }
@@ -239,7 +238,7 @@ export class SqliteLog implements MessageLog, Participant {
     return () => {
       this.#span = span;
       if (this.#isClosed) this.#dropIfEmpty();
-      return span.first < span.oldest;
+      return isTrimDue(span);
     };
   }
 
@@ -301,16 +300,16 @@ export class SqliteLog implements MessageLog, Participant {
     span.id ||= this.#parts.rooms.add({ name: this.room, born: span.born, ms });
   }
 
-  /** Deletes the rows of what is no longer kept, in short steps. */
+  /** Deletes what is no longer kept or remembered, in short steps. */
   async #trimNow(): Promise<void> {
-    while (this.#span.first < this.#span.oldest) {
+    while (isTrimDue(this.#span)) {
       await this.#enqueue(0, ({ span }) => this.#parts.retention.trim(span));
       await pause();
     }
   }
 
   #trimIfDue(): void {
-    if (this.#span.first < this.#span.oldest) this.#parts.database.trimSoon(this);
+    if (isTrimDue(this.#span)) this.#parts.database.trimSoon(this);
   }
 
   /** Notes when this run of the program began, if possible; else the next message does. */

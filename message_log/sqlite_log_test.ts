@@ -643,6 +643,70 @@ Deno.test("SqliteStore.open() makes up for the deletion of a room that a kill ha
   assert(findSecrets(killed).isDisjointFrom(given));
 });
 
+Deno.test("SqliteStore.open() makes up for the deletion of a room that a stop has interrupted", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  const write = (log: MessageLog, n: number) =>
+    log.append({ nickname: "ann", message: "hi", key: `SECRET-${n}-1.`, by: "ann-mark" });
+  {
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const log = store.openLog("biology");
+    await Promise.all(Array.from({ length: 3000 }, (_, n) => write(log, n)));
+    await log.remove("all");
+    const { promise: isPublished, resolve } = Promise.withResolvers<void>();
+    using _subscription = log.subscribe(() => resolve());
+    const deleting = log.delete();
+    await isPublished;
+    // The room goes on, so that it can't be forgotten as a whole.
+    const writing = write(log, 9000);
+    await store[Symbol.asyncDispose]();
+    await writing;
+    await assertRejects(() => deleting, UnfinishedRemovalError);
+  }
+  {
+    using db = new DatabaseSync(path);
+    // As a wipe leaves it that has ended between two steps.
+    db.exec("UPDATE log SET erasure_due = 0");
+  }
+  assert(findSecrets(path).size > 1000);
+  await using store = SqliteStore.open(path, { keep: 10_000 });
+  await until(() => findSecrets(path).size === 1);
+  await using log = store.openLog("biology");
+  assertEquals((await write(log, 9000)).repeated, true);
+  assertEquals((await write(log, 0)).repeated, false);
+});
+
+Deno.test("SqliteStore.open() drops a room as a whole, or not at all", { ignore }, async () => {
+  await using folder = await newFolder();
+  const path = `${folder.path}/chat.db`;
+  {
+    await using store = SqliteStore.open(path, { keep: 10_000 });
+    const log = store.openLog("biology");
+    await Promise.all(Array.from({ length: 1000 }, (_, n) => append(log, `SECRET-${n}-1.`)));
+    const { promise: isPublished, resolve } = Promise.withResolvers<void>();
+    using _subscription = log.subscribe(() => resolve());
+    const deleting = log.delete();
+    await isPublished;
+    await store[Symbol.asyncDispose]();
+    await assertRejects(() => deleting, UnfinishedRemovalError);
+  }
+  const sql = (text: string) => {
+    using db = new DatabaseSync(path);
+    db.exec(text);
+  };
+  const count = () => query(path, "SELECT count(*) AS it FROM messages");
+  const before = count();
+  sql("CREATE TRIGGER full BEFORE DELETE ON rooms BEGIN SELECT RAISE(ABORT, 'full'); END");
+  await SqliteStore.open(path, { keep: 10_000 })[Symbol.asyncDispose]();
+  assertEquals(count(), before);
+  sql("DROP TRIGGER full");
+  await using store = SqliteStore.open(path, { keep: 10_000 });
+  await until(() => findSecrets(path).size === 0);
+  assertEquals([count(), await store.rooms()], [0, []]);
+});
+
 Deno.test("SqliteStore leaves nothing in the file of what became too old, a day later at most", {
   ignore,
 }, async () => {

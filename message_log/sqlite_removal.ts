@@ -93,11 +93,12 @@ export class SqliteRemoval {
   delete(turn: Turn): number {
     const { span, ms } = turn;
     if (span.id === NO_ROOM) return 0;
+    const { rooms, cleared } = this.#options;
     const count = countMessages(span);
     this.#removeAll(turn);
     span.deleted = span.last;
+    span.isRemembered = cleared.hasUpTo(span.id, span.last);
     span.state = USUAL;
-    const { rooms } = this.#options;
     rooms.setState(span.id, null);
     rooms.empty(span.id, span.last, ms);
     return count;

@@ -25,7 +25,8 @@ const STATEMENTS = {
                    WHERE room = rooms.id AND removal IS NOT NULL) AS messages
             FROM rooms`,
   interrupted: `SELECT name FROM rooms
-                WHERE oldest > (SELECT min(seq) FROM messages WHERE room = rooms.id)`,
+                WHERE oldest > (SELECT min(seq) FROM messages WHERE room = rooms.id)
+                OR EXISTS (SELECT 1 FROM cleared WHERE room = rooms.id AND seq <= last)`,
   hasRows: `SELECT 1 FROM messages WHERE room = ?1
             AND seq > (SELECT last FROM rooms WHERE id = ?1) LIMIT 1`,
   count: `SELECT count(*) AS rooms FROM rooms WHERE name <> '' AND
@@ -125,7 +126,7 @@ export class SqliteRooms {
     }));
   }
 
-  /** The names of those that have rows which a removal has given up. */
+  /** The names of those of which something is left that was removed or deleted. */
   interrupted(): string[] {
     return this.#statements.interrupted.all().map(({ name }) => name as string);
   }
@@ -177,18 +178,17 @@ export class SqliteRooms {
     const row = stateOf.get(id);
     // A log that was closed may come late: the room has been forgotten.
     if (!row || hasRows.get(id) || this.#hasState(row.state as string | null)) return;
+    database.transact(() => {
+      const rows = Number(dropRows.run(id).changes) + Number(dropCleared.run(id).changes);
+      // SQLite may have left copies of them, and of the name.
+      if (rows > 0) database.erasure.note();
+      dropRuns.run(id);
+      // Should it begin again, its ids go on after those that it had.
+      setBorn.run(Math.max(now(), ms + 1));
+      drop.run(id);
+    });
     this.runs.delete(id);
-    // The room last: whatever a crash leaves of it is dropped at the next start.
-    if (dropRows.run(id).changes > 0) {
-      // SQLite may have left copies of the name.
-      database.erasure.note();
-      database.eraseSoon();
-    }
-    dropRuns.run(id);
-    dropCleared.run(id);
-    // Should it begin again, its ids go on after those that it had.
-    setBorn.run(Math.max(now(), ms + 1));
-    drop.run(id);
+    database.eraseSoon();
   }
 
   #begin(name: string): RoomRow {

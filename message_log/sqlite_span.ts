@@ -41,6 +41,8 @@ export interface Span extends Mutable<LogSpan> {
   first: number;
   /** Of what has no higher number nothing is to be remembered: the room was deleted, or had become empty. */
   deleted: number;
+  /** Whether something still is. */
+  isRemembered: boolean;
   state: RoomState;
 }
 
@@ -68,7 +70,8 @@ export class SqliteRetention {
 
   /** What there is of a room's log in the database. */
   open({ id, born, ms, oldest: removedFrom, last: end, state }: RoomRow): Span {
-    const { lastSeq, firstSeq, lastClear, msOf, countDead } = this.#options.statements;
+    const { statements, cleared } = this.#options;
+    const { lastSeq, firstSeq, lastClear, msOf, countDead } = statements;
     const last = firstNumber(lastSeq, id) ?? end;
     const first = firstNumber(firstSeq, id) ?? last + 1;
     const oldest = Math.max(first, removedFrom);
@@ -82,6 +85,7 @@ export class SqliteRetention {
       dead: firstNumber(countDead, id, oldest, last + 1)!,
       cleared: firstNumber(lastClear, id) ?? 0,
       deleted: end,
+      isRemembered: cleared.hasUpTo(id, end),
       state: parseState(state),
     };
     this.giveUp(span);
@@ -121,8 +125,15 @@ export class SqliteRetention {
     return true;
   }
 
-  /** Deletes some of the rows that are no longer kept. */
+  /** Deletes some of the rows that are no longer kept, then some of what is remembered of deleted ones. */
   trim(span: Span): void {
+    if (span.first < span.oldest) this.#trimRows(span);
+    else if (span.isRemembered) {
+      span.isRemembered = this.#options.cleared.forgetUpTo(span.id, span.deleted);
+    }
+  }
+
+  #trimRows(span: Span): void {
     const { id, first, last, lastMs } = span;
     const { statements, rooms, cleared, erasure } = this.#options;
     const end = this.#endOfTrim(span);
@@ -149,6 +160,11 @@ export class SqliteRetention {
     span.dead -= this.#options.pages.countDead(span, span.oldest, oldest);
     span.oldest = oldest;
   }
+}
+
+/** Whether there is something to trim. */
+export function isTrimDue({ first, oldest, isRemembered }: Span): boolean {
+  return first < oldest || isRemembered;
 }
 
 /** How many messages there are. */

@@ -190,7 +190,7 @@ function newParts(
     ...LOG_STATEMENTS,
   });
   const pages = new SqlitePages(statements);
-  const cleared = new SqliteCleared(statements);
+  const cleared = new SqliteCleared(statements, erasure);
   return {
     database,
     rooms,
