@@ -6,6 +6,7 @@ import { LogUnavailableError, type MessageStore, StoreAwayError } from "./messag
 const INTERVAL_MS = 1000;
 /** What has not been written by then is not going to be. */
 const DEADLINE_MS = 2000;
+const DEADLINE_TEXT = `It has taken over ${DEADLINE_MS / 1000} seconds; check the disk, or Redis`;
 
 /** Options for {@linkcode StoreProbe}. */
 export interface StoreProbeOptions {
@@ -48,7 +49,7 @@ export class StoreProbe {
     this.#isRunning = true;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => reject(new LogUnavailableError(`It has taken over ${DEADLINE_MS / 1000} seconds`)),
+      () => reject(new LogUnavailableError(DEADLINE_TEXT)),
       DEADLINE_MS,
     );
     const writing = this.#store.probe().finally(() => this.#isRunning = false);

@@ -56,7 +56,9 @@ Deno.test("StoreProbe.isUp() waits two seconds for a store that hangs, and does 
   mock.timers.enable({ apis: ["setTimeout"] });
   using _timers = { [Symbol.dispose]: () => mock.timers.reset() };
   const store = newStore();
-  const probe = new StoreProbe(store, { now: () => store.now });
+  const reported: string[] = [];
+  const onFailure = ({ message }: Error) => void reported.push(message);
+  const probe = new StoreProbe(store, { now: () => store.now, onFailure });
   const writing = Promise.withResolvers<void>();
   store.write = () => writing.promise;
   let answer: boolean | undefined;
@@ -66,6 +68,7 @@ Deno.test("StoreProbe.isUp() waits two seconds for a store that hangs, and does 
   assertEquals(answer, undefined);
   mock.timers.tick(1);
   assertEquals(await asking, false);
+  assertEquals(reported, ["It has taken over 2 seconds; check the disk, or Redis"]);
 
   store.now = 10_000;
   assertEquals([await probe.isUp(), store.writes], [false, 1]);
