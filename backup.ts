@@ -14,6 +14,8 @@ TARGET must not be there yet. The URL is the server's own, by its flag or in CHA
 sqlite:chat.db otherwise. To restore, start the chat with --message-log sqlite:TARGET.`;
 
 const MB = 1_000_000;
+/** With which code what a signal ends does so. */
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /** What is to be copied where; undefined if help is asked for. */
 function readArguments(): { readonly path: string; readonly target: string } | undefined {
@@ -46,7 +48,7 @@ async function main(): Promise<void> {
     const given = readArguments();
     if (!given) return console.log(HELP);
     const start = performance.now();
-    const { messages, bytes } = await backUp(given.path, given.target);
+    const { messages, bytes } = await backUp(given.path, given.target, onSignal());
     const seconds = (performance.now() - start) / 1000;
     console.log(
       `Copied ${messages.toLocaleString("en")} messages (${(bytes / MB).toFixed(1)} MB) to ` +
@@ -54,8 +56,20 @@ async function main(): Promise<void> {
     );
   } catch (error) {
     console.error(`Cannot back up: ${toText(error)}`);
-    Deno.exitCode = 1;
+    Deno.exitCode ||= 1;
   }
+}
+
+/** Has a signal end it, rather than the program as it is: what has been copied is to be deleted. */
+function onSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const [name, code] of Object.entries(EXIT_CODES)) {
+    Deno.addSignalListener(name as Deno.Signal, () => {
+      Deno.exitCode = code;
+      controller.abort(new Error(`${name} has ended it`));
+    });
+  }
+  return controller.signal;
 }
 
 function toText(error: unknown): string {

@@ -5,7 +5,7 @@
  */
 
 import { backup, DatabaseSync } from "node:sqlite";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isSqliteError } from "./sqlite_errors.ts";
 import { checkOwner, ForeignFileError, readPragma } from "./sqlite_schema.ts";
 
@@ -41,6 +41,11 @@ const ERRORS:
     ],
   ];
 
+/** What SQLite has next to a file while it writes it. */
+const FILE_ENDS = ["", "-journal", "-wal", "-shm"];
+/** How the name of a file ends that is not whole yet, and of what SQLite has next to it. */
+const PART_END = new RegExp(`^[0-9a-f]+\\.part(?:${FILE_ENDS.join("|")})$`);
+
 /** What was copied. */
 export interface Backup {
   readonly messages: number;
@@ -49,23 +54,24 @@ export interface Backup {
 
 /**
  * Copies the database at `path` to a new file that only its user can read. The file has its name once
- * it is whole and has been checked.
+ * it is whole and has been checked; nothing is left of one that does not come to this.
  *
+ * @param signal Ends it; it is heard once the pages have been copied.
  * @throws {Error} If that is not possible; the message says why and what to change.
  */
-export async function backUp(path: string, target: string): Promise<Backup> {
-  if (exists(target)) throw new Error(`${target} is there already; name a file that is not`);
-  if (!exists(path)) {
-    throw new Error(`there is no message log ${path}; name the server's with --message-log`);
-  }
+export async function backUp(path: string, target: string, signal?: AbortSignal): Promise<Backup> {
+  checkSource(path);
   const part = newPart(target);
   try {
     await copy(path, part);
+    // Only now can a signal be heard.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    signal?.throwIfAborted();
     const made = check(part);
-    Deno.renameSync(part, target);
+    rename(part, target);
     return made;
   } catch (error) {
-    for (const end of ["", "-journal", "-wal", "-shm"]) remove(part + end);
+    for (const end of FILE_ENDS) remove(part + end);
     if (error instanceof ForeignFileError) throw new Error(error.message);
     if (!isSqliteError(error)) throw error;
     const [, problem] = ERRORS.find(([text]) => error.message.includes(text))!;
@@ -105,6 +111,8 @@ function damaged(problem: string): Error {
 /** Another file next to the target, which only its user can read. */
 function newPart(target: string): string {
   try {
+    if (exists(target)) throw thereAlready(target);
+    removeParts(target);
     return Deno.makeTempFileSync({
       dir: dirname(target),
       prefix: `${basename(target)}.`,
@@ -117,6 +125,55 @@ function newPart(target: string): string {
       { cause: error },
     );
   }
+}
+
+/** Deletes what killed backups to the same file have left. */
+function removeParts(target: string): void {
+  const [folder, start] = [dirname(target), `${basename(target)}.`];
+  for (const { name } of [...Deno.readDirSync(folder)]) {
+    const isPart = name.startsWith(start) && PART_END.test(name.slice(start.length));
+    if (isPart) remove(join(folder, name));
+  }
+}
+
+/** Gives a file a name that no other has. */
+function rename(part: string, target: string): void {
+  try {
+    Deno.openSync(target, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw thereAlready(target);
+  }
+  try {
+    Deno.renameSync(part, target);
+  } catch (error) {
+    remove(target);
+    throw error;
+  }
+  if (Deno.build.os === "windows") return;
+  // So that the name survives a power cut.
+  using folder = Deno.openSync(dirname(target));
+  try {
+    folder.syncSync();
+  } catch {
+    // A file system that has this for files only: the copy is there all the same.
+  }
+}
+
+function thereAlready(target: string): Error {
+  return new Error(`${target} is there already; name a file that is not`);
+}
+
+function checkSource(path: string): void {
+  try {
+    if (exists(path)) return;
+  } catch (error) {
+    if (!(error instanceof Error && error.constructor.name in Deno.errors)) throw error;
+    throw new Error(`${path} can't be read; run it as the user that the server runs as`, {
+      cause: error,
+    });
+  }
+  throw new Error(`there is no message log ${path}; name the server's with --message-log`);
 }
 
 function exists(path: string): boolean {

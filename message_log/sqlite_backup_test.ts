@@ -6,6 +6,7 @@ import { Room } from "../room.ts";
 import { EventReader } from "../tests/event_reader.ts";
 import { newFolder } from "../tests/folder.ts";
 import { openMainLog } from "../tests/open_log.ts";
+import { replaced } from "../tests/replaced.ts";
 import { type LogEntry, type MessageLog, RemovedError } from "./message_log.ts";
 import { backUp } from "./sqlite_backup.ts";
 import { SqliteStore } from "./sqlite_store.ts";
@@ -123,6 +124,65 @@ Deno.test("backUp() says in one line what is wrong, and leaves nothing behind", 
     assertEquals(message.split("\n").length, 1);
   }
   assertEquals(namesIn(folder.path), names);
+});
+
+Deno.test("backUp() says whose right it takes where the folder is closed to its user", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const [path, copy] = [`${folder.path}/chat.db`, `${folder.path}/copy.db`];
+  await Deno.writeTextFile(path, "");
+  const { lstatSync } = Deno;
+  const cases = [
+    [path, "chat.db can't be read; run it as the user that the server runs as"],
+    [copy, "copy.db can't be written; create its folder and give this user permission"],
+  ];
+  for (const [closed, problem] of cases) {
+    using _closed = replaced(Deno, "lstatSync", (path: string) => {
+      if (path === closed) throw new Deno.errors.PermissionDenied("Permission denied");
+      return lstatSync(path);
+    });
+    await assertRejects(() => backUp(path, copy), Error, problem);
+  }
+});
+
+Deno.test("backUp() deletes what killed ones to the same file have left, and nothing else", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const path = (name: string) => `${folder.path}/${name}`;
+  await using _log = await open(path("chat.db"));
+  const others = ["copy.db.old", "copy.db.part", "other.db.1a2b.part"];
+  for (const name of [...others, "copy.db.1a2b.part", "copy.db.1a2b.part-journal"]) {
+    await Deno.writeTextFile(path(name), "text");
+  }
+  await backUp(path("chat.db"), path("copy.db"));
+  const names = namesIn(folder.path).filter((name) => !name.startsWith("chat.db"));
+  assertEquals(names, ["copy.db", ...others]);
+});
+
+Deno.test("backUp() leaves nothing of a copy that is ended while it is made", {
+  ignore,
+}, async () => {
+  await using folder = await newFolder();
+  const [path, copy] = [`${folder.path}/chat.db`, `${folder.path}/copy.db`];
+  await using _log = await open(path);
+  const names = namesIn(folder.path);
+  const controller = new AbortController();
+  const copying = backUp(path, copy, controller.signal);
+  controller.abort(new Error("SIGINT has ended it"));
+  await assertRejects(() => copying, Error, "SIGINT has ended it");
+  assertEquals(namesIn(folder.path), names);
+});
+
+Deno.test("backUp() replaces no file that came to be while it copied", { ignore }, async () => {
+  await using folder = await newFolder();
+  const [path, copy] = [`${folder.path}/chat.db`, `${folder.path}/copy.db`];
+  await using _log = await open(path);
+  const copying = backUp(path, copy);
+  await Deno.writeTextFile(copy, "text");
+  await assertRejects(() => copying, Error, "copy.db is there already");
+  assertEquals(await Deno.readTextFile(copy), "text");
 });
 
 Deno.test("backUp() takes a file as an earlier version has left it, and keeps it so", {
