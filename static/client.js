@@ -75,18 +75,20 @@ const TRY_STREAM_MS = 60_000;
 export const PAGE_SIZE = 50;
 /** After this the chat may or may not have received a request. */
 const SILENCE_MS = 15_000;
+/** Browsers refuse to send more than 64 KiB while the page goes. */
+const MAX_KEEPALIVE_BYTES = 60_000;
 /** @type {Record<number, "removed" | "signed-out">} */
 const REASONS = { 401: "signed-out", 410: "removed" };
 
 /**
  * A room.
  *
- * - **Following** begins with the first listener or loop and lasts until `close()`. Without listeners
- *   it pauses when the last loop is left, and the next loop goes on at the cursor.
+ * - **Following** begins with the first listener or loop and pauses when neither is left. Whoever takes
+ *   messages next goes on at the cursor.
  * - **Exactness.** All that is said in the room comes, in order and once; a `gap` comes first where
  *   that is impossible.
- * - **Pace.** No more is read before each loop has asked for its next event. What waits meanwhile is in
- *   the server's log.
+ * - **Pace.** No more is read before the loop has asked for its next event, for listeners either. What
+ *   waits meanwhile is in the server's log.
  * - **Sending** goes on, one message at a time and in order, until the chat has each or refuses it.
  *
  * @example
@@ -107,9 +109,12 @@ export class Chat extends EventTarget {
   #cursor;
   /** @type {ChatState} */
   #state = "closed";
-  #hasListeners = false;
-  /** @type {Set<WritableStreamDefaultWriter<ChatEvent>>} */
-  #loops = new Set();
+  /** @type {{ type: string, listener: unknown, capture: boolean, once: boolean }[]} */
+  #listeners = [];
+  /** @type {WritableStreamDefaultWriter<ChatEvent>=} */
+  #loop;
+  /** Whether something came after the cursor while nobody took it. */
+  #isBehind = false;
   /** @type {Promise<unknown>} */
   #lastPost = Promise.resolve();
   #closing = new AbortController();
@@ -121,17 +126,20 @@ export class Chat extends EventTarget {
    * @param {{ nickname?: string, since?: string, password?: string }} [options] `since`: the cursor to
    * go on at, or `all` for everything that is kept or `none` for nothing before now; by default it
    * begins with the last 50 messages. `password`: the chat's or a moderator's.
-   * @throws {TypeError} For what is no address, or no cursor.
+   * @throws {TypeError} For what is no address of a room, or no cursor.
    */
   constructor(url = ".", { nickname = "", since, password } = {}) {
     super();
-    const { origin, pathname } = new URL(url, import.meta.url);
-    if (since && !/^(\d+-\d+|all|none)$/.test(since)) {
+    const { protocol, origin, pathname } = new URL(url, import.meta.url);
+    if (!/^https?:$/.test(protocol)) {
+      throw new TypeError(`The room's address must begin with http or https, received "${url}"`);
+    }
+    if (since !== undefined && !/^(\d+-\d+|all|none)$/.test(since)) {
       throw new TypeError(`The option "since" must be a cursor, all or none, received "${since}"`);
     }
-    this.#url = origin + pathname.replace(/(\/chat|\/)?$/, "/chat");
+    this.#url = origin + toChat(pathname);
     this.#nickname = nickname;
-    this.#cursor = since || undefined;
+    this.#cursor = since;
     if (password) this.#headers.authorization = `Basic ${toBase64(`:${password}`)}`;
     this.#connection = new Connection(
       this.#url,
@@ -159,25 +167,42 @@ export class Chat extends EventTarget {
    */
   addEventListener(type, listener, options) {
     super.addEventListener(type, /** @type {EventListener} */ (listener), options);
-    this.#hasListeners = true;
+    const { capture = false, once = false, signal } = toOptions(options);
+    if (!listener || signal?.aborted || this.#find(type, listener, capture)) return;
+    this.#listeners.push({ type, listener, capture, once });
+    signal?.addEventListener("abort", () => this.removeEventListener(type, listener, options));
     this.#follow();
   }
 
   /**
-   * Messages, removals and gaps. Where the chat itself refuses, as for a wrong password or a room that
-   * may not be, the loop fails.
+   * @override
+   * @template {keyof ChatEvents} Type
+   * @param {Type} type
+   * @param {Listener<ChatEvents[Type]> | { handleEvent: Listener<ChatEvents[Type]> } | null} listener
+   * @param {boolean | EventListenerOptions} [options]
+   */
+  removeEventListener(type, listener, options) {
+    super.removeEventListener(type, /** @type {EventListener} */ (listener), options);
+    const removed = this.#find(type, listener, toOptions(options).capture ?? false);
+    if (removed) this.#drop([removed]);
+  }
+
+  /**
+   * Messages, removals and gaps, in one loop at a time. Where the chat itself refuses, as for a wrong
+   * password or a room that may not be, the loop fails. With listeners for them, it begins with what
+   * comes now.
    *
    * @returns {AsyncGenerator<ChatEvent, void, undefined>}
    * @throws {RequestError}
    */
   async *[Symbol.asyncIterator]() {
     if (this.#closing.signal.aborted) return;
+    if (this.#loop) throw new TypeError("A chat has one loop at a time: leave it, or make another");
     // It holds one event, until that is asked for.
     /** @type {TransformStream<ChatEvent, ChatEvent>} */
     const { readable, writable } = new TransformStream();
-    const writer = writable.getWriter();
     const reader = readable.getReader();
-    this.#loops.add(writer);
+    this.#loop = writable.getWriter();
     this.#follow();
     try {
       for (;;) {
@@ -187,9 +212,11 @@ export class Chat extends EventTarget {
         yield value;
       }
     } finally {
-      this.#loops.delete(writer);
+      this.#loop = undefined;
       reader.cancel().catch(() => {});
-      if (this.#loops.size === 0 && !this.#hasListeners) this.#pause();
+      // What it has not taken, listeners have.
+      if (this.#isTaken) this.#cursor = this.#connection.status.cursor;
+      this.#rest();
     }
   }
 
@@ -208,11 +235,14 @@ export class Chat extends EventTarget {
     return sent;
   }
 
-  /** Ends loops. What has no answer by then fails with an AbortError, and may have been stored. */
+  /**
+   * Ends the loop and lets the program end. A message without an answer by then fails with an
+   * AbortError, and may have been stored.
+   */
   close() {
     this.#closing.abort();
     this.#sendNow();
-    for (const writer of this.#loops) writer.close().catch(() => {});
+    this.#loop?.close().catch(() => {});
     this.#pause();
   }
 
@@ -220,7 +250,7 @@ export class Chat extends EventTarget {
     for (let tries = 0;; tries++) {
       this.#closing.signal.throwIfAborted();
       try {
-        return await postMessage(this.#url, post, this.#headers);
+        return await postMessage(this.#url, post, this.#headers, this.#closing.signal);
       } catch (error) {
         const { isFinal, retryAfterMs } = /** @type {RequestError} */ (error);
         if (isFinal) throw error;
@@ -237,10 +267,41 @@ export class Chat extends EventTarget {
     }
   }
 
+  #find(
+    /** @type {string} */ type,
+    /** @type {unknown} */ listener,
+    /** @type {boolean} */ capture,
+  ) {
+    return this.#listeners.find((each) =>
+      each.type === type && each.listener === listener && each.capture === capture
+    );
+  }
+
+  #drop(/** @type {unknown[]} */ listeners) {
+    this.#listeners = this.#listeners.filter((each) => !listeners.includes(each));
+    this.#rest();
+  }
+
+  /** Whether somebody takes messages. */
+  get #isTaken() {
+    return this.#loop !== undefined ||
+      this.#listeners.some(({ type }) => type !== "state" && type !== "online");
+  }
+
   #follow() {
-    if (this.#state === "closed" && !this.#closing.signal.aborted) {
-      this.#connection.start(this.#cursor);
-    }
+    if (this.#closing.signal.aborted) return;
+    const isNew = this.#isBehind && this.#isTaken;
+    // A loop asks again for what was refused.
+    if (isNew || (this.#loop && this.#connection.problem?.isFinal)) this.#connection.stop();
+    else if (this.#state !== "closed") return;
+    this.#isBehind &&= !this.#isTaken;
+    this.#connection.start(this.#cursor);
+  }
+
+  /** Pauses if nobody is left. */
+  #rest() {
+    if (!this.#loop && this.#listeners.length === 0) this.#pause();
+    else if (!this.#isTaken) this.#isBehind = true;
   }
 
   #pause() {
@@ -258,29 +319,31 @@ export class Chat extends EventTarget {
     const { problem } = this.#connection;
     if (status === "live" || status === "polling") {
       // All before it has been handed on.
-      this.#cursor = cursor;
+      this.#moveTo(cursor);
       this.#sendNow();
     }
     this.#setState(status, { retryMs, problem });
     if (online !== undefined) this.#dispatch("online", online);
-    if (!problem?.isFinal) return;
-    for (const writer of this.#loops) writer.abort(problem);
+    if (problem?.isFinal) this.#loop?.abort(problem);
+  }
+
+  #moveTo(/** @type {string | undefined} */ cursor) {
+    if (this.#isTaken) this.#cursor = cursor;
+    else this.#isBehind = true;
   }
 
   /**
-   * Resolves when each loop has it.
+   * Resolves when the loop has it.
    *
    * @template {ChatEvent["type"]} Type
    * @param {Type} type
    * @param {ChatEvents[Type]} detail
    */
   #handOn(type, detail) {
-    if (this.#loops.size === 0 && "id" in detail) this.#cursor = detail.id;
+    if (!this.#loop) this.#moveTo("id" in detail ? detail.id : this.#cursor);
     const event = /** @type {ChatEvent} */ (/** @type {unknown} */ (this.#dispatch(type, detail)));
-    // A loop that is left rejects it.
-    if (this.#loops.size > 0) {
-      return Promise.allSettled(Array.from(this.#loops, (writer) => writer.write(event)));
-    }
+    // Of a loop that is left, it fails.
+    return this.#loop?.write(event).catch(() => {});
   }
 
   #setState(
@@ -299,7 +362,9 @@ export class Chat extends EventTarget {
    */
   #dispatch(type, detail) {
     const event = new CustomEvent(type, { detail });
+    const once = this.#listeners.filter((each) => each.once && each.type === type);
     this.dispatchEvent(event);
+    if (once.length > 0) this.#drop(once);
     return event;
   }
 }
@@ -389,7 +454,7 @@ export class Connection {
   stop() {
     this.#close();
     clearInterval(this.#watch);
-    this.#watch = undefined;
+    this.#watch = this.#problem = undefined;
     this.#status = { type: "status", status: "waiting" };
   }
 
@@ -407,13 +472,16 @@ export class Connection {
 
   async #open() {
     this.#close();
+    this.#problem = undefined;
     if (!this.#mayStream) return this.#poll();
-    const { status } = this.#status;
-    if (status !== "polling" && status !== "signed-out") this.#setStatus("connecting");
     this.#silence = startStopwatch();
     const stream = new AbortController();
     this.#stream = stream;
     const { signal } = stream;
+    const { status } = this.#status;
+    if (status !== "polling" && status !== "signed-out") this.#setStatus("connecting");
+    // Whoever heard of it may have stopped it.
+    if (signal.aborted) return;
     try {
       await this.#read(signal);
       if (!signal.aborted) this.#lose();
@@ -526,10 +594,10 @@ export class Connection {
       this.#sinceTrial = startStopwatch();
     }
     this.#failures = 0;
-    this.#setStatus("polling");
     const isTrial = this.#sinceTrial() > TRY_STREAM_MS;
     if (isTrial) this.#sinceTrial = startStopwatch();
     this.#after(POLL_MS, () => isTrial ? this.#open() : this.#poll());
+    this.#setStatus("polling");
   }
 
   #waitOut(/** @type {RequestError} */ problem) {
@@ -679,9 +747,11 @@ export async function postMessage(
   /** @type {string} */ chat,
   /** @type {{ key: string, nickname: string, message: string }} */ { key, nickname, message },
   /** @type {Record<string, string>} */ headers = {},
+  /** @type {AbortSignal | undefined} */ signal = undefined,
 ) {
   const body = new URLSearchParams({ nickname, message, key });
-  const { text } = await request(chat, { method: "POST", body, headers, keepalive: true });
+  const keepalive = `${body}`.length <= MAX_KEEPALIVE_BYTES;
+  const { text } = await request(chat, { method: "POST", body, headers, keepalive, signal });
   const sent = parse(text);
   if (!isMessage(sent)) throw new RequestError("unavailable");
   return sent;
@@ -694,7 +764,10 @@ export async function request(
   /** @type {(text: string) => boolean} */ isEnough = () => false,
 ) {
   const aborter = new AbortController();
-  const listen = () => setTimeout(() => aborter.abort(), SILENCE_MS);
+  const abort = () => aborter.abort();
+  if (init.signal?.aborted) abort();
+  init.signal?.addEventListener("abort", abort);
+  const listen = () => setTimeout(abort, SILENCE_MS);
   let timer = listen();
   try {
     const { signal } = aborter;
@@ -717,6 +790,7 @@ export async function request(
     throw error instanceof RequestError ? error : new RequestError("unavailable");
   } finally {
     clearTimeout(timer);
+    init.signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -790,4 +864,20 @@ function isId(value) {
 
 function toBase64(/** @type {string} */ text) {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+/**
+ * The path of a room's messages, from that of its page or their own. A name has one spelling; what ends in
+ * a slash may be a path that a proxy has put the chat under.
+ */
+function toChat(/** @type {string} */ pathname) {
+  const page = pathname.replace(/(\/chat)?\/?$/, "");
+  if (/\/(chat)?$/.test(pathname)) return `${page}/chat`;
+  const start = page.lastIndexOf("/") + 1;
+  const name = decodeURIComponent(page.slice(start)).normalize().toLowerCase().normalize();
+  return `${page.slice(0, start)}${encodeURIComponent(name)}/chat`;
+}
+
+function toOptions(/** @type {boolean | AddEventListenerOptions | undefined} */ options) {
+  return typeof options === "object" ? options : { capture: options };
 }

@@ -162,6 +162,7 @@ Deno.test("client.js brings its types along to whoever imports it from a chat", 
       else event.detail.id satisfies string;
     }
     chat.addEventListener("online", ({ detail }) => detail satisfies number);
+    chat.removeEventListener("online", ({ detail }) => detail satisfies number);
     chat.addEventListener("state", ({ detail }) => detail.problem satisfies RequestError | undefined);
     chat.state satisfies "closed" | "connecting" | "live" | "waiting" | "polling" | "signed-out";
     // @ts-expect-error

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Chat, EventParser, RequestError } from "../static/client.js";
 import { basic, numbered, post, postAll, readTexts } from "./chat_client.ts";
 import { ChatProcess } from "./chat_process.ts";
-import { settle } from "./fake_stream.ts";
+import { FakeStream, settle } from "./fake_stream.ts";
 import { newFolder } from "./folder.ts";
 import { replaceGlobal } from "./page_scripts.ts";
 
@@ -33,6 +33,30 @@ function reach(chat: Chat, state: Chat["state"]): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   chat.addEventListener("state", ({ detail }) => detail.state === state && resolve());
   return promise;
+}
+
+/** A network whose streams a test sends by hand, and where all else is answered as it says. */
+function replaceStreams(answer: (init: RequestInit) => Response | Promise<Response> | undefined) {
+  const streams: FakeStream[] = [];
+  const replaced = replaceGlobal("fetch", async (url: string, init: RequestInit) => {
+    const answered = await answer(init);
+    if (answered) return answered;
+    streams.push(new FakeStream(url, init.signal!));
+    return streams.at(-1)!.response;
+  });
+  return { streams, [Symbol.dispose]: () => replaced[Symbol.dispose]() };
+}
+
+function problem(status: number): Response {
+  const headers = { "content-type": "application/problem+json" };
+  return new Response(JSON.stringify({ status, detail: "Why." }), { status, headers });
+}
+
+/** Sends a message whose text is its number. */
+function sendMessage(stream: FakeStream, number: number): Promise<void> {
+  const id = `${number}-${number}`;
+  const message = { id, nickname: "ann", message: String(number), time: "" };
+  return stream.send("message", message, id);
 }
 
 Deno.test("EventParser reads what the standard says, in whatever pieces it comes", () => {
@@ -113,7 +137,9 @@ Deno.test("Chat begins where the option says: at a cursor, with all or with noth
   assertEquals(await read, ["new"]);
   none.close();
   assertEquals(await readNext(new Chat(server.numericUrl, { since: all.cursor }), 1), ["new"]);
-  assertThrows(() => new Chat(server.numericUrl, { since: "yesterday" }), TypeError, '"since"');
+  for (const since of ["yesterday", ""]) {
+    assertThrows(() => new Chat(server.numericUrl, { since }), TypeError, '"since"');
+  }
 });
 
 Deno.test("Chat goes on where its last loop was left, and what has been taken is its cursor", {
@@ -336,6 +362,11 @@ Deno.test("Chat asks at the address of a room, wherever that is", async () => {
     ["http://localhost:4567/chat", "http://localhost:4567/chat"],
     ["http://localhost:4567/biology", "http://localhost:4567/biology/chat"],
     ["http://localhost:4567/biology/chat", "http://localhost:4567/biology/chat"],
+    ["http://localhost:4567/chat/", "http://localhost:4567/chat"],
+    ["http://localhost:4567/biology/chat/", "http://localhost:4567/biology/chat"],
+    ["http://localhost:4567/Cafe\u0301", "http://localhost:4567/caf%C3%A9/chat"],
+    ["http://localhost:4567/Talk/Biology", "http://localhost:4567/Talk/biology/chat"],
+    ["http://localhost:4567/Talk/", "http://localhost:4567/Talk/chat"],
     ["https://me:secret@example.org/under/a/path/?to=x#y", "https://example.org/under/a/path/chat"],
   ];
   for (const [page] of cases) {
@@ -345,5 +376,140 @@ Deno.test("Chat asks at the address of a room, wherever that is", async () => {
   }
   assertEquals(asked, cases.map(([, messages]) => messages));
   assertThrows(() => new Chat("http://"), TypeError);
+  assertThrows(() => new Chat("biology"), TypeError, "http");
+  assertThrows(() => new Chat("ws://localhost:4567"), TypeError, "http");
   await settle();
+});
+
+Deno.test("Chat follows in a new loop after one that the chat has refused", async () => {
+  let isRefused = true;
+  using network = replaceStreams(() => isRefused ? problem(401) : undefined);
+  const chat = new Chat("http://localhost:4567");
+  const states: unknown[] = [];
+  chat.addEventListener(
+    "state",
+    ({ detail }) => states.push([detail.state, detail.problem?.message]),
+  );
+  await assertRejects(() => readNext(chat, 1), RequestError, "Why.");
+  isRefused = false;
+  const read = readNext(chat, 1);
+  await settle();
+  await sendMessage(network.streams[0], 1);
+  assertEquals(await read, ["1"]);
+  assertEquals(states, [
+    ["connecting", undefined],
+    ["signed-out", "Why."],
+    ["connecting", undefined],
+  ]);
+  chat.close();
+});
+
+for (const type of ["state", "online"] as const) {
+  Deno.test(`Chat keeps for its loop what comes when only a listener for "${type}" is there`, async () => {
+    using network = replaceStreams(() => undefined);
+    const chat = new Chat("http://localhost:4567", { since: "0-0" });
+    chat.addEventListener(type, () => {});
+    await settle();
+    await sendMessage(network.streams[0], 1);
+    await network.streams[0].send("online", 1, "1-1");
+    assertEquals(chat.cursor, "0-0");
+    const first = readNext(chat, 1);
+    await settle();
+    assertEquals(network.streams[1].url, "http://localhost:4567/chat?since=0-0");
+    await sendMessage(network.streams[1], 1);
+    // Read when the loop is left, and not taken.
+    await sendMessage(network.streams[1], 2);
+    assertEquals(await first, ["1"]);
+    await sendMessage(network.streams[1], 3);
+    assertEquals(chat.cursor, "1-1");
+    const second = readNext(chat, 1);
+    await settle();
+    assertEquals(network.streams[2].url, "http://localhost:4567/chat?since=1-1");
+    await sendMessage(network.streams[2], 2);
+    assertEquals(await second, ["2"]);
+    chat.close();
+  });
+}
+
+Deno.test("Chat has one loop at a time, and listeners that go on without it", async () => {
+  using network = replaceStreams(() => undefined);
+  const chat = new Chat("http://localhost:4567");
+  const heard: string[] = [];
+  chat.addEventListener("message", ({ detail }) => heard.push(detail.message));
+  const first = readNext(chat, 1);
+  await settle();
+  await assertRejects(() => readNext(chat, 1), TypeError, "loop");
+  for (const number of [1, 2, 3]) await sendMessage(network.streams[0], number);
+  assertEquals(await first, ["1"]);
+  await settle();
+  await sendMessage(network.streams[0], 4);
+  assertEquals([heard, chat.cursor], [["1", "2", "3", "4"], "4-4"]);
+  // It begins with what comes now.
+  const second = readNext(chat, 1);
+  await settle();
+  await sendMessage(network.streams[0], 5);
+  assertEquals([await second, network.streams.length], [["5"], 1]);
+  chat.close();
+});
+
+Deno.test("Chat pauses when its last listener goes, in whatever way, and goes on at the cursor", async () => {
+  using network = replaceStreams(() => undefined);
+  const chat = new Chat("http://localhost:4567");
+  const listener = () => {};
+  const object = { handleEvent: listener };
+  chat.addEventListener("message", null);
+  chat.addEventListener("message", listener, { signal: AbortSignal.abort() });
+  assertEquals(chat.state, "closed");
+  const aborter = new AbortController();
+  const cases: [start: () => void, end: () => void][] = [
+    [
+      () => chat.addEventListener("message", listener),
+      () => chat.removeEventListener("message", listener),
+    ],
+    [
+      () => chat.addEventListener("message", object, true),
+      () => chat.removeEventListener("message", object, { capture: true }),
+    ],
+    [
+      () => chat.addEventListener("message", listener, { signal: aborter.signal }),
+      () => aborter.abort(),
+    ],
+    [() => chat.addEventListener("message", listener, { once: true }), () => {}],
+  ];
+  for (const [number, [start, end]] of cases.entries()) {
+    start();
+    start();
+    await settle();
+    assertEquals(network.streams.length, number + 1);
+    chat.removeEventListener("gap", listener);
+    chat.removeEventListener("message", () => {});
+    await sendMessage(network.streams[number], number);
+    end();
+    assertEquals([chat.state, chat.cursor], ["closed", `${number}-${number}`]);
+    assert(network.streams[number].isClosed);
+  }
+  assertEquals(network.streams[3].url, "http://localhost:4567/chat?since=2-2");
+});
+
+Deno.test("Chat opens no stream when a listener has closed it meanwhile", async () => {
+  using network = replaceStreams(({ signal }) => {
+    signal!.throwIfAborted();
+    return undefined;
+  });
+  const chat = new Chat("http://localhost:4567");
+  chat.addEventListener("state", () => chat.close());
+  await settle();
+  assertEquals([chat.state, network.streams.length], ["closed", 0]);
+});
+
+Deno.test("Chat.close() breaks off a post that has no answer", async () => {
+  using _network = replaceStreams(({ signal }) =>
+    new Promise((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)))
+  );
+  const chat = new Chat("http://localhost:4567");
+  const sent = chat.send("hi");
+  await settle();
+  chat.close();
+  const error = await assertRejects(() => sent, DOMException);
+  assertEquals(error.name, "AbortError");
 });
