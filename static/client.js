@@ -66,7 +66,10 @@ const FIRST_DELAY_MS = 4000;
 const FIRST_POST_DELAY_MS = 2000;
 const MAX_DELAY_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 60 * 60_000;
+/** A wrong password would use up what an address may try. */
+const WRONG_PASSWORD_MS = 5 * 60_000;
 const SILENT_HEARTBEATS = 2.5;
+const MAX_SILENT_HEARTBEATS = 10;
 /** A stream begins at once; one that is silent for this long is held back. */
 const MAX_START_MS = 10_000;
 const POLL_MS = 5000;
@@ -397,6 +400,8 @@ export class Connection {
   #cursor;
   /** @type {RequestError=} */
   #problem;
+  /** The server's own delay; one of a minute lets no further reader in. */
+  #retryMs = 0;
   #failures = 0;
   /** How often the stream failed where the history did not. */
   #heldBack = 0;
@@ -445,7 +450,7 @@ export class Connection {
       return;
     }
     this.#cursor = cursor;
-    this.#failures = this.#heldBack = 0;
+    this.#failures = this.#heldBack = this.#retryMs = 0;
     // Not a timeout: those stand still while a computer sleeps.
     this.#watch = setInterval(() => this.#check(), Math.min(this.#heartbeatMs / 4, 2000));
     this.#open();
@@ -514,6 +519,7 @@ export class Connection {
         }
       }
     } finally {
+      this.#retryMs = parser.retryMs ?? this.#retryMs;
       // Of one that is broken off already, it fails.
       reader.cancel().catch(() => {});
     }
@@ -549,8 +555,9 @@ export class Connection {
     const maxMs = this.#silentHeartbeats * this.#heartbeatMs;
     if (this.#silence() < (isLive ? maxMs : Math.min(maxMs, MAX_START_MS))) return;
     // A restarted server may have longer heartbeats, which a ping will tell.
-    if (isLive) this.#silentHeartbeats *= 2;
-    else this.#heldBack++;
+    if (isLive) {
+      this.#silentHeartbeats = Math.min(2 * this.#silentHeartbeats, MAX_SILENT_HEARTBEATS);
+    } else this.#heldBack++;
     this.#lose();
   }
 
@@ -559,56 +566,70 @@ export class Connection {
     this.#problem = error instanceof RequestError ? error : undefined;
     // Not at once, if it was live: nor do the other readers of a server that went away.
     if (this.#status.status === "live") this.#wait("waiting");
-    else if (this.#problem?.isFinal) this.#waitOut(this.#problem);
+    // What the chat itself says of the stream holds for the history too.
+    else if (this.#problem?.message) this.#waitOut(this.#problem);
     else this.#poll();
   }
 
   /** The stream does not come; the history may. */
   async #poll() {
-    let isStale = false;
-    this.#cancelWait = () => isStale = true;
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    this.#cancelWait = () => aborter.abort();
     try {
       // Where nothing before now is wanted, the latest say where now is.
       const isNone = this.#cursor === "none";
-      const since = isNone ? undefined : this.#cursor;
-      const { entries, missed, cursor } = await fetchMessages(this.#chat, { since }, this.#headers);
-      if (isStale) return;
-      if (!isNone) {
-        if (missed !== 0) await this.#handOn({ type: "gap", missed });
-        for (const entry of entries) {
-          if (isStale) return;
-          this.#cursor = entry.id;
-          await this.#handOn({ type: "entry", entry });
-        }
-        if (isStale) return;
+      const query = { ...!isNone && this.#cursor && { since: this.#cursor }, removed: "" };
+      const { missed, entries } = await openHistory(this.#chat, query, this.#headers, signal);
+      if (!isNone && missed !== 0) await this.#handOn({ type: "gap", missed });
+      // What comes after nothing is all there will be.
+      let cursor = query.since ?? "all";
+      for await (const entry of entries) {
+        if (signal.aborted) return;
+        cursor = entry.id;
+        if (isNone) continue;
+        this.#cursor = cursor;
+        this.#failures = 0;
+        await this.#handOn({ type: "entry", entry });
       }
+      if (signal.aborted) return;
       this.#cursor = cursor;
     } catch (error) {
-      if (!isStale) this.#waitOut(/** @type {RequestError} */ (error));
+      if (!signal.aborted) this.#waitOut(/** @type {RequestError} */ (error));
       return;
     }
     this.#problem = undefined;
     if (this.#status.status !== "polling" && this.#mayStream) {
       // The server may only have been starting.
-      if (this.#heldBack++ === 0) return this.#wait("waiting");
+      if (this.#heldBack++ === 0 && !this.#isHeldOff) return this.#wait("waiting");
       this.#sinceTrial = startStopwatch();
     }
     this.#failures = 0;
-    const isTrial = this.#sinceTrial() > TRY_STREAM_MS;
+    const isTrial = this.#sinceTrial() > Math.max(TRY_STREAM_MS, this.#retryMs);
     if (isTrial) this.#sinceTrial = startStopwatch();
-    this.#after(POLL_MS, () => isTrial ? this.#open() : this.#poll());
+    this.#after(POLL_MS * (1 - Math.random() / 5), () => isTrial ? this.#open() : this.#poll());
     this.#setStatus("polling");
   }
 
   #waitOut(/** @type {RequestError} */ problem) {
     this.#problem = problem;
-    this.#wait(problem.reason === "signed-out" ? "signed-out" : "waiting");
+    const { reason, isFinal, retryAfterMs } = problem;
+    const isSignedOut = reason === "signed-out";
+    const isWrongPassword = isFinal && isSignedOut && this.#headers.authorization;
+    this.#wait(
+      isSignedOut ? "signed-out" : "waiting",
+      isWrongPassword ? randomDelay(WRONG_PASSWORD_MS) : serverDelay(retryAfterMs ?? 0),
+    );
   }
 
-  #wait(/** @type {"waiting" | "signed-out"} */ status) {
-    const maxMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, MAX_DELAY_MS);
-    const retryMs = maxMs * (1 + Math.random()) / 2;
-    this.#after(retryMs, () => this.#open());
+  get #isHeldOff() {
+    return this.#retryMs > MAX_DELAY_MS;
+  }
+
+  #wait(/** @type {"waiting" | "signed-out"} */ status, minMs = 0) {
+    const ownMs = randomDelay(Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, MAX_DELAY_MS));
+    const retryMs = Math.max(ownMs, minMs, this.#isHeldOff ? 0 : this.#retryMs);
+    this.#after(retryMs, () => this.#isHeldOff ? this.#poll() : this.#open());
     this.#setStatus(status, { retryMs });
   }
 
@@ -640,6 +661,8 @@ export class EventParser {
   /** @type {string[]} */
   #data = [];
   #id = "";
+  /** What the stream says last of when to come back. @type {number=} */
+  retryMs;
 
   /** The events that end in a piece. `id` is the last there was, of this event or before. */
   *push(/** @type {Uint8Array} */ bytes) {
@@ -666,6 +689,7 @@ export class EventParser {
     if (name === "event") this.#name = value;
     else if (name === "data") this.#data.push(value);
     else if (name === "id" && !value.includes("\0")) this.#id = value;
+    else if (name === "retry" && /^\d+$/.test(value)) this.retryMs = Number(value);
   }
 }
 
@@ -675,8 +699,17 @@ export function postDelay(
   /** @type {number | undefined} */ retryAfterMs,
 ) {
   return retryAfterMs === undefined
-    ? Math.min(FIRST_POST_DELAY_MS * 2 ** tries, MAX_DELAY_MS)
-    : Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
+    ? randomDelay(Math.min(FIRST_POST_DELAY_MS * 2 ** tries, MAX_DELAY_MS))
+    : serverDelay(retryAfterMs);
+}
+
+/** Lest all come back at the same moment. */
+function randomDelay(/** @type {number} */ maxMs) {
+  return maxMs * (1 + Math.random()) / 2;
+}
+
+function serverDelay(/** @type {number} */ retryAfterMs) {
+  return Math.min(retryAfterMs, MAX_RETRY_AFTER_MS) + 1000 * Math.random();
 }
 
 /** What all tries of a message have in common, and no other message has. */
@@ -684,7 +717,7 @@ export function makeKey() {
   return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
 
-/** A request that has failed. Its message is what the chat says of it, empty if another has answered. */
+/** A request that has failed. Its message says why, empty if that may pass and is not the chat's. */
 export class RequestError extends Error {
   /**
    * @param {"refused" | "removed" | "signed-out" | "unavailable"} reason `removed`: it was there.
@@ -699,7 +732,7 @@ export class RequestError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** The chat itself refuses: the same request will be refused again. */
+  /** The same request will be refused again. */
   get isFinal() {
     return this.reason !== "unavailable" && this.message !== "";
   }
@@ -716,30 +749,54 @@ export class RequestError extends Error {
  * @throws {RequestError}
  */
 export async function fetchMessages(chat, { since, before, max = Infinity } = {}, headers = {}) {
-  const query = new URLSearchParams({
+  const { missed, entries: read } = await openHistory(chat, {
     ...since && { since },
     ...before && { before },
     ...!before && max === Infinity && { removed: "" },
-  });
-  // Each message is a line.
-  let end = 0;
-  let lines = 0;
-  const { text, headers: answered } = await request(`${chat}?${query}`, { headers }, (text) => {
-    for (let next; lines < max && (next = text.indexOf(",\n", end + 1)) > 0; lines++) end = next;
-    return lines === max;
-  });
-  const entries = parse(lines === max ? `${text.slice(0, end)}]` : text);
-  const isEntry = (/** @type {unknown} */ each) => isMessage(each) || isRemoval(each);
-  if (!Array.isArray(entries) || !entries.every(isEntry)) throw new RequestError("unavailable");
-  const gap = answered.get("chat-gap") ?? "0";
+  }, headers);
+  const entries = [];
+  for await (const entry of read) if (entries.push(entry) === max) break;
   return {
-    entries,
     messages: entries.filter(isMessage),
     removals: entries.filter(isRemoval),
-    missed: gap === "unknown" ? null : Number(gap),
+    missed,
     // What comes after nothing is all there will be.
     cursor: entries.at(-1)?.id ?? since ?? "all",
   };
+}
+
+/** The entries come as they are taken; nothing is read ahead. @throws {RequestError} */
+async function openHistory(
+  /** @type {string} */ chat,
+  /** @type {Record<string, string>} */ query,
+  /** @type {Record<string, string>} */ headers,
+  /** @type {AbortSignal | undefined} */ signal = undefined,
+) {
+  const url = `${chat}?${new URLSearchParams(query)}`;
+  const { headers: answered, pieces } = await open(url, { headers, signal });
+  const gap = answered.get("chat-gap") ?? "0";
+  return { missed: gap === "unknown" ? null : Number(gap), entries: readEntries(pieces) };
+}
+
+/** Each is a line of an array. */
+async function* readEntries(/** @type {AsyncIterable<string>} */ pieces) {
+  let rest = "";
+  for await (const piece of pieces) {
+    rest += piece;
+    const end = rest.lastIndexOf(",\n");
+    if (end < 0) continue;
+    yield* parseEntries(`${rest.slice(0, end)}]`);
+    rest = `[${rest.slice(end + 2)}`;
+  }
+  yield* parseEntries(rest);
+}
+
+/** @returns {(ChatMessage | Removal)[]} */
+function parseEntries(/** @type {string} */ text) {
+  const entries = parse(text);
+  const isEntry = (/** @type {unknown} */ each) => isMessage(each) || isRemoval(each);
+  if (!Array.isArray(entries) || !entries.every(isEntry)) throw new RequestError("unavailable");
+  return entries;
 }
 
 /** Posts a message, even while the page goes; returns it as the chat has it. @throws {RequestError} */
@@ -751,47 +808,60 @@ export async function postMessage(
 ) {
   const body = new URLSearchParams({ nickname, message, key });
   const keepalive = `${body}`.length <= MAX_KEEPALIVE_BYTES;
-  const { text } = await request(chat, { method: "POST", body, headers, keepalive, signal });
-  const sent = parse(text);
+  const sent = parse(
+    await request(chat, { method: "POST", body, headers, keepalive, signal }),
+  );
   if (!isMessage(sent)) throw new RequestError("unavailable");
   return sent;
 }
 
-/** What is answered in JSON. @throws {RequestError} */
+/** The text of an answer in JSON. @throws {RequestError} */
 export async function request(
   /** @type {string} */ url,
   /** @type {RequestInit} */ init,
-  /** @type {(text: string) => boolean} */ isEnough = () => false,
 ) {
+  let text = "";
+  for await (const piece of (await open(url, init)).pieces) text += piece;
+  return text;
+}
+
+/** An answer in JSON, in pieces as they are taken. @throws {RequestError} */
+async function open(/** @type {string} */ url, /** @type {RequestInit} */ init) {
   const aborter = new AbortController();
+  const { signal } = aborter;
   const abort = () => aborter.abort();
   if (init.signal?.aborted) abort();
-  init.signal?.addEventListener("abort", abort);
-  const listen = () => setTimeout(abort, SILENCE_MS);
-  let timer = listen();
-  try {
-    const { signal } = aborter;
-    const { headers, body } = await ask(url, { ...init, signal }, "application/json");
+  init.signal?.addEventListener("abort", abort, { signal });
+  /** @template Result @param {Promise<Result>} next */
+  const hear = async (next) => {
+    const timer = setTimeout(abort, SILENCE_MS);
+    try {
+      return await next;
+    } catch (error) {
+      abort();
+      // TypeError: no connection. AbortError: silence. SyntaxError: half a refusal.
+      throw error instanceof RequestError ? error : new RequestError("unavailable");
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  const { headers, body } = await hear(ask(url, { ...init, signal }, "application/json"));
+  const pieces = async function* () {
     const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader();
     const decoder = new TextDecoder();
-    for (let text = "";;) {
-      const { done, value } = await reader.read();
-      text += decoder.decode(value, { stream: true });
-      if (!done && !isEnough(text)) {
-        clearTimeout(timer);
-        timer = listen();
-        continue;
+    try {
+      for (;;) {
+        const { done, value } = await hear(reader.read());
+        if (done) return;
+        yield decoder.decode(value, { stream: true });
       }
-      reader.cancel();
-      return { text, headers };
+    } finally {
+      // Of one that is broken off already, it fails.
+      reader.cancel().catch(() => {});
+      abort();
     }
-  } catch (error) {
-    // TypeError: no connection. AbortError: silence. SyntaxError: half a refusal.
-    throw error instanceof RequestError ? error : new RequestError("unavailable");
-  } finally {
-    clearTimeout(timer);
-    init.signal?.removeEventListener("abort", abort);
-  }
+  };
+  return { headers, pieces: pieces() };
 }
 
 /**
@@ -835,7 +905,18 @@ function refusal(
 }
 
 function foreign(/** @type {Response} */ { status, ok, type, headers }) {
-  const isSignIn = ok || type === "opaqueredirect" || [401, 403, 407, 511].includes(status);
+  const location = headers.get("location");
+  if (location && (status === 301 || status === 308)) {
+    return new RequestError("refused", { detail: `The chat has moved to ${location}` });
+  }
+  if (status === 413 || status === 414) {
+    return new RequestError("refused", {
+      detail: "The message is too long for a server on the way to the chat.",
+    });
+  }
+  const isRedirected = status >= 300 && status < 400;
+  const isSignIn = ok || isRedirected || type === "opaqueredirect" ||
+    [401, 403, 407, 511].includes(status);
   const reason = isSignIn ? "signed-out" : "unavailable";
   return new RequestError(reason, { retryAfterMs: retryAfter(headers) });
 }

@@ -232,5 +232,5 @@ async function refresh() {
 }
 
 async function exchange(/** @type {RequestInit} */ init) {
-  room = JSON.parse((await request(MODERATION, init)).text);
+  room = JSON.parse(await request(MODERATION, init));
 }

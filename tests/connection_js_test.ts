@@ -116,7 +116,7 @@ Deno.test(
 Deno.test("Connection waits longer for each silence without a ping, until there is one", {
   ignore,
 }, async () => {
-  using chat = await connect(noServer, 1000);
+  using chat = await connect(noServer, 10_000);
   chat.connection.start();
   let opened = 0;
   // A server with a heartbeat of a minute, which does not say so.
@@ -132,6 +132,20 @@ Deno.test("Connection waits longer for each silence without a ping, until there 
   const before = chat.opened.length;
   await chat.pass(1000);
   assertEquals(chat.opened.length, before);
+});
+
+Deno.test("Connection takes silence of ten heartbeats for a loss, however often there was one", {
+  ignore,
+}, async () => {
+  using chat = await connect(noServer, 1000);
+  chat.connection.start();
+  for (let n = 0; n < 8; n++) {
+    await chat.stream.send("online", 1);
+    const { stream } = chat;
+    await chat.pass(11_000);
+    assertEquals(stream.isClosed, true);
+    while (chat.stream.isClosed) await chat.pass(1000);
+  }
 });
 
 Deno.test(
@@ -370,4 +384,138 @@ Deno.test("Connection waits for a chat that answers with an error, and then for 
     true,
     true,
   ]);
+});
+
+for (const [name, sent] of [["every stream", "2500"], ["the last words of one", "7000"]]) {
+  Deno.test(`Connection waits as long as the server says in ${name}`, { ignore }, async () => {
+    using chat = await connect(noServer);
+    using _random = replaceGlobal("Math", Object.assign(Object.create(Math), { random: () => 0 }));
+    chat.connection.start("4-1");
+    await chat.stream.sendBytes(new TextEncoder().encode("retry: 2500\n\n"));
+    await chat.stream.send("online", 1);
+    await chat.stream.sendBytes(new TextEncoder().encode(`retry: ${sent}\n`));
+    await chat.stream.fail();
+    assertEquals([chat.status, chat.connection.status.retryMs], ["waiting", Number(sent)]);
+  });
+}
+
+Deno.test("Connection asks for the history at once where no further reader is let in", {
+  ignore,
+}, async () => {
+  using chat = await connect(() => json([MESSAGE]));
+  chat.connection.start("4-1");
+  await chat.stream.sendBytes(new TextEncoder().encode("retry: 90000\n\n"));
+  await chat.stream.fail();
+  assertEquals(chat.status, "polling");
+  await chat.pass(89_000);
+  assertEquals([chat.status, chat.opened.length], ["polling", 1]);
+  await chat.pass(12_000);
+  assertEquals(chat.opened.length, 2);
+});
+
+function refusal(status: number, retryAfter: string): Response {
+  return new Response(JSON.stringify({ status, detail: "Why." }), {
+    status,
+    headers: { "content-type": "application/problem+json", "retry-after": retryAfter },
+  });
+}
+
+for (const status of [429, 503]) {
+  Deno.test(`Connection waits as long as the chat says with a ${status}, and asks nothing else`, {
+    ignore,
+  }, async () => {
+    using chat = await connect(() => refusal(status, "70"));
+    using _refused = replaceGlobal("fetch", () => {
+      asked++;
+      return Promise.resolve(refusal(status, "70"));
+    });
+    let asked = 0;
+    chat.connection.start("4-1");
+    await chat.pass(69_000);
+    assertEquals([chat.status, asked], ["waiting", 1]);
+    await chat.pass(3000);
+    assertEquals(asked, 2);
+  });
+}
+
+Deno.test("Connection shows a wrong password again only after minutes", { ignore }, async () => {
+  for (const [headers, most] of [[{ authorization: "Basic OmE=" }, 5], [{}, 100]] as const) {
+    using chat = await connect(noServer);
+    const { Connection } = await loadScript("client.js");
+    let asked = 0;
+    using _refused = replaceGlobal("fetch", () => {
+      asked++;
+      return Promise.resolve(refusal(401, ""));
+    });
+    const connection = new Connection("http://chat/chat", 15_000, () => {}, headers);
+    connection.start();
+    await chat.pass(10 * 60_000);
+    connection.stop();
+    assertEquals(asked > 1 && asked <= most, true, `${asked} times`);
+    assertEquals(asked > 15, most === 100, `${asked} times`);
+  }
+});
+
+/** A history whose lines a test sends. */
+function openHistory() {
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  const body = new ReadableStream<Uint8Array>({ start: (each) => void (controller = each) });
+  return {
+    response: new Response(body, { headers: { "content-type": "application/json" } }),
+    async send(text: string) {
+      controller.enqueue(new TextEncoder().encode(text));
+      await settle();
+    },
+    async fail() {
+      controller.error(new TypeError("The connection is lost"));
+      await settle();
+    },
+  };
+}
+
+Deno.test("Connection hands on a history as it comes, and goes on where one broke off", {
+  ignore,
+}, async () => {
+  const history = openHistory();
+  const answers = [history.response];
+  using chat = await connect(() => answers.shift() ?? json([]));
+  chat.connection.start("4-1");
+  await chat.stream.fail();
+  await history.send(`[${JSON.stringify(MESSAGE)},\n{"id":"6`);
+  assertEquals(chat.connection.status.cursor, "5-1");
+  await history.send(`-2","removes":"5-1"},\n{"id":`);
+  assertEquals(
+    chat.events.filter(({ type }) => type === "entry"),
+    [MESSAGE, { id: "6-2", removes: "5-1" }].map((entry) => ({ type: "entry", entry })),
+  );
+  await history.fail();
+  assertEquals(chat.status, "waiting");
+  await chat.pass(4000);
+  assertEquals(chat.stream.url, "http://chat/chat?since=6-2");
+});
+
+Deno.test("Connection reads no more of a history than is taken, and breaks it off when it stops", {
+  ignore,
+}, async () => {
+  let sent = 0;
+  let isCancelled = false;
+  const body = new ReadableStream({
+    pull(controller) {
+      const entry = JSON.stringify({ ...MESSAGE, id: `${5 + sent}-${++sent}` });
+      controller.enqueue(new TextEncoder().encode(`${sent === 1 ? "[" : ",\n"}${entry}`));
+    },
+    cancel: () => void (isCancelled = true),
+  });
+  const headers = { "content-type": "application/json" };
+  const taken = Promise.withResolvers<void>();
+  using chat = await connect(() => new Response(body, { headers }), 15_000, taken.promise);
+  chat.connection.start("4-1");
+  await chat.stream.fail();
+  // A slow reader's time is no silence of the server.
+  await chat.pass(60_000);
+  assertEquals([sent < 10, isCancelled, chat.connection.status.cursor], [true, false, "5-1"]);
+  chat.connection.stop();
+  taken.resolve();
+  await settle();
+  assertEquals([sent < 10, isCancelled], [true, true]);
 });

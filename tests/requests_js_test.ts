@@ -66,7 +66,11 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
     [foreign(400), "unavailable"],
     [foreign(404), "unavailable"],
     [foreign(408), "unavailable"],
-    [foreign(413), "unavailable"],
+    [foreign(413), "refused"],
+    [foreign(414), "refused"],
+    [foreign(308, { location: "https://example.org/chat" }), "refused"],
+    [foreign(301, { location: "https://example.org/chat" }), "refused"],
+    [foreign(302, { location: "https://sign-in.example/" }), "signed-out"],
     [foreign(429), "unavailable"],
     [foreign(502), "unavailable"],
     [foreign(503, { "retry-after": "0" }), "unavailable"],
@@ -99,8 +103,54 @@ Deno.test("postMessage() tells refusals of the chat from what others answer in i
     const error = await postMessage(CHAT, POST).catch((error: unknown) => error);
     assert(error instanceof RequestError);
     assertEquals([error.reason, error.retryAfterMs], [reason, retryAfterMs], String(answer));
-    assertEquals(error.message, error.field ? "Why." : "", String(answer));
+    const isFinal = error.field ? reason !== "unavailable" : reason === "refused";
+    assertEquals(error.isFinal, isFinal, String(answer));
   }
+});
+
+Deno.test("a request that is led elsewhere fails with the address", { ignore }, async () => {
+  const { fetchMessages } = await loadScript("client.js");
+  using _replaced = replaceGlobal("fetch", () => {
+    const headers = { location: "https://example.org/chat" };
+    return Promise.resolve(new Response(null, { status: 308, headers }));
+  });
+  const error = await fetchMessages(CHAT).catch((error: unknown) => error);
+  assertEquals([error.isFinal, error.message], [
+    true,
+    "The chat has moved to https://example.org/chat",
+  ]);
+});
+
+Deno.test(
+  "postMessage() keeps a post alive where browsers take one so long",
+  { ignore },
+  async () => {
+    const { postMessage } = await loadScript("client.js");
+    const kept: unknown[] = [];
+    using _replaced = replaceGlobal("fetch", (_url: string, { keepalive }: RequestInit) => {
+      kept.push(keepalive);
+      return Promise.resolve(Response.json({}, { status: 500 }));
+    });
+    for (const message of ["👋".repeat(4000), "x".repeat(65_536)]) {
+      await postMessage(CHAT, { ...POST, message }).catch(() => {});
+    }
+    assertEquals(kept, [true, false]);
+  },
+);
+
+Deno.test("postDelay() spreads those who come back together", { ignore }, async () => {
+  const { postDelay } = await loadScript("client.js");
+  const delays = [0, 1].map((random) => {
+    using _random = replaceGlobal(
+      "Math",
+      Object.assign(Object.create(Math), { random: () => random }),
+    );
+    return [postDelay(0), postDelay(2), postDelay(9), postDelay(3, 7000), postDelay(0, 1e9)];
+  });
+  assertEquals(delays, [
+    [1000, 4000, 15_000, 7000, 3_600_000],
+    [2000, 8000, 30_000, 8000, 3_601_000],
+  ]);
 });
 
 Deno.test("fetchMessages() tells messages from removals, and goes on after both", {

@@ -220,7 +220,7 @@ Deno.test("a message that waits for its time is not held up by a clock that is s
     return route.fulfill({ status: 503, headers: { "retry-after": "3" } });
   });
   await ann.send("quick", "ann");
-  await ann.unsent.getByText(/Sending again in [23] s/).waitFor();
+  await ann.unsent.getByText(/Sending again in [234] s/).waitFor();
   await ann.page.evaluate(() => {
     const { now } = Date;
     Date.now = () => now() - 60 * 60_000;
