@@ -38,7 +38,9 @@ function readArguments(): { readonly path: string; readonly target: string } | u
     throw new Error("memory: is in no file, and ends with the server; name another --message-log");
   }
   if (!messageLog.startsWith("sqlite:")) {
-    throw new Error('Redis copies what it has itself: see "Copies" in docs/operations.md');
+    throw new Error(
+      'messages in Redis are copied with Redis itself: see "Copies" in docs/operations.md',
+    );
   }
   return { path: messageLog.slice("sqlite:".length), target: resolve(positionals[0]) };
 }
@@ -51,8 +53,8 @@ async function main(): Promise<void> {
     const { messages, bytes } = await backUp(given.path, given.target, onSignal());
     const seconds = (performance.now() - start) / 1000;
     console.log(
-      `Copied ${messages.toLocaleString("en")} messages (${(bytes / MB).toFixed(1)} MB) to ` +
-        `${given.target} in ${seconds.toFixed(1)} s`,
+      `Copied ${messages.toLocaleString("en")} ${messages === 1 ? "message" : "messages"} ` +
+        `(${(bytes / MB).toFixed(1)} MB) to ${given.target} in ${seconds.toFixed(1)} s`,
     );
   } catch (error) {
     console.error(`Cannot back up: ${toText(error)}`);

@@ -229,7 +229,7 @@ const SETTINGS: { readonly [Name in keyof Config]: Setting<Config[Name]> } = {
     placeholder: "TEXT",
     default: undefined,
     takes: "text of 8 to 200 ASCII characters without spaces",
-    about: "what other machines have to send for /metrics",
+    about: "what other machines have to send for /metrics, at least 8 characters",
     isSecret: () => true,
     parse: (text) => /^[!-~]{8,200}$/.test(text) ? text : undefined,
   },

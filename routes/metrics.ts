@@ -67,3 +67,11 @@ async function checkToken(
 function bearerToken({ headers }: Request): string | undefined {
   return /^bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
 }
+
+/** What is there without `--metrics`: the word which setting is missing. */
+export function refuseMetrics(): never {
+  throw new HttpError(
+    STATUS_CODE.NotFound,
+    "Nothing is counted; to have metrics here, start the chat with --metrics.",
+  );
+}

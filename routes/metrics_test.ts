@@ -82,7 +82,10 @@ async function openFailing(): Promise<{ store: MessageStore; fail(): void }> {
 
 Deno.test("GET /metrics is not there without --metrics, whatever password there is", async () => {
   await using open = await openRoom();
-  await assertProblem(await open.askFrom("127.0.0.1", "/metrics"), 404);
+  assertStringIncludes(
+    await assertProblem(await open.askFrom("127.0.0.1", "/metrics"), 404),
+    "start the chat with --metrics",
+  );
   await using closed = await openRoom("--password", PASSWORD);
   await signIn(closed);
   await assertProblem(await closed.askFrom("127.0.0.1", "/metrics"), 404);

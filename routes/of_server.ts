@@ -8,7 +8,7 @@ import type { Rooms } from "../room.ts";
 import { reasonOf, type Terminal } from "../terminal.ts";
 import type { Guard } from "../visitor_guard/guard.ts";
 import { sendHealth, sendLife } from "./health.ts";
-import { sendMetrics } from "./metrics.ts";
+import { refuseMetrics, sendMetrics } from "./metrics.ts";
 import { sendRooms } from "./moderation.ts";
 import { loadFiles } from "./page.ts";
 import type { Route, Routes } from "./router.ts";
@@ -49,10 +49,9 @@ export async function routesOfServer(
     ["/livez", new Map([["GET", sendLife]])],
     ["/healthz", new Map([["GET", () => sendHealth({ ...config, rooms, probe })]])],
   ]);
-  if (metrics) {
-    const options = { ...config, metrics, rooms, probe, guard };
-    routes.set("/metrics", new Map([["GET", (visit) => sendMetrics(visit, options)]]));
-  }
+  const showMetrics: Route = (visit) =>
+    metrics ? sendMetrics(visit, { ...config, metrics, rooms, probe, guard }) : refuseMetrics();
+  routes.set("/metrics", new Map([["GET", showMetrics]]));
   for (const [path, file] of await loadFiles(config.title)) {
     routes.set(path, new Map([["GET", ({ request }) => file.serve(request)]]));
   }

@@ -44,6 +44,16 @@ Deno.test("a backup of a chat that is written to has all that was answered befor
   assertEquals(copied, ids.slice(0, copied.length));
 });
 
+Deno.test("a backup of one message says so in good English", { ignore }, async () => {
+  await using folder = await newFolder();
+  const [url, copy] = [`sqlite:${folder.path}/chat.db`, `${folder.path}/copy.db`];
+  await using chat = await ChatProcess.start(["--message-log", url]);
+  const body = new URLSearchParams({ message: "hi" });
+  await (await fetch(`${chat.numericUrl}/chat`, { method: "POST", body })).body?.cancel();
+  const { stdout } = await runBackup([copy, "--message-log", url]);
+  assertMatch(stdout, /^Copied 1 message \(/);
+});
+
 Deno.test(
   "a backup that is not possible is one clear line, and an exit code",
   { ignore },
@@ -56,7 +66,10 @@ Deno.test(
       [[copy, "--verbose"], /Unknown option '--verbose'; --help/],
       [[copy, "--message-log", "chat.db"], /--message-log must be sqlite:PATH/],
       [[copy, "--message-log", "memory:"], /memory: is in no file/],
-      [[copy, "--message-log", "redis://:secret@127.0.0.1"], /Redis copies what it has itself/],
+      [
+        [copy, "--message-log", "redis://:secret@127.0.0.1"],
+        /messages in Redis are copied with Redis itself/,
+      ],
       [
         [copy, "--message-log", `sqlite:${folder.path}/none.db`],
         /there is no message log .*none\.db/,

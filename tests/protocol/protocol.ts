@@ -5,16 +5,39 @@
  */
 
 import { Chat, type Server } from "./chat.ts";
-import { readOptions, reasonToIgnore } from "./options.ts";
+import { type Options, readOptions, reasonToIgnore } from "./options.ts";
 import { type Rule, sentenceOf, Unmet } from "./rule.ts";
 import { RULES } from "./rules.ts";
 
 const DOCUMENT = new URL("../../docs/protocol.md", import.meta.url);
 
-const options = readOptions(Deno.args);
+const options = await begin();
 const document = await Deno.readTextFile(DOCUMENT);
 const room = `p${Math.random().toString(36).slice(2, 12)}`;
 const server: Server = { options, room, answersWithMessage: true };
+
+/** The options, once the server answers; ends the run with one line if there is nothing to check. */
+async function begin(): Promise<Options> {
+  try {
+    const options = readOptions(Deno.args);
+    await reach(options);
+    return options;
+  } catch (error) {
+    // What parseArgs says goes on about arguments that begin with a dash.
+    const [reason] = (error as Error).message.split(". ");
+    console.error(`Cannot check: ${reason}; docs/protocol.md lists the options`);
+    Deno.exit(1);
+  }
+}
+
+async function reach({ url, patienceMs }: Options): Promise<void> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(patienceMs) });
+    await response.body?.cancel();
+  } catch {
+    throw new Error(`nothing answers at ${url}; start the server, or name the address that it has`);
+  }
+}
 
 /** Checks a rule; throws an error of one sentence if the server breaks it. */
 async function check({ id, check }: Rule): Promise<void> {
