@@ -71,7 +71,6 @@ const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
 /** Examples that no test can run. */
 const NOT_RUN: [example: string, why: string][] = [
   ["certbot certonly --standalone -d chat.example.com", "Let's Encrypt asks the domain name"],
-  ["apt-get install npm", "tests run where it is"],
   ["apt-get install unzip", "it is for Deno's installer"],
   ["curl -fsSL https://deno.land/install.sh", "machines that run tests may reach npm alone"],
   ["sqlite3 chat.db", "it is another project's"],

@@ -21,7 +21,7 @@ const TRUSTED = "/etc/ssl/certs/ca-certificates.crt";
 /** Where Debian has programs for root, which not everybody's path leads to. */
 const ENV = { PATH: `${Deno.env.get("PATH")}:/usr/sbin` };
 /** Programs that download something, which they do over this machine's network. */
-const DOWNLOADS = /^(apt-get|npm|.*\bdeno) /m;
+const DOWNLOADS = /^(apt-get|npm|.*\bdeno|command -v npm .*apt-get) /m;
 
 /** A copy of this machine; disposing of it ends it and all that runs there. */
 export class Debian implements AsyncDisposable {

@@ -8,16 +8,20 @@ import { Debian } from "./debian.ts";
 
 const PAGE = "https://chat.example.com/";
 const CHAT = `${PAGE}chat`;
+/** What brings the project from the address that a reader puts in; here it is in a folder. */
+const CLONE = /^git clone https:\S+ /;
 
 Deno.test("a Debian becomes a chat behind Caddy with TLS, a password and systemd, as operations.md has it", async () => {
   await using debian = await Debian.start();
   const follow = async (heading: string, start?: RegExp) => {
-    for (const command of await commandsIn(heading, start)) await debian.run(command);
+    for (const command of await commandsIn(heading, start)) {
+      await debian.run(command.replace(CLONE, "cp -R sse-chat "));
+    }
   };
   await follow("## A server from nothing");
   await follow("## The kernel");
   assertEquals(await debian.run("sysctl --values net.ipv4.tcp_retries2"), "8\n");
-  const [, password] = /^CHAT_PASSWORD=(.*)$/m.exec(await debian.read("/etc/chat.env"))!;
+  const [, password] = /^CHAT_PASSWORD=([0-9a-f]{24})$/m.exec(await debian.read("/etc/chat.env"))!;
   const print = async (...args: string[]) =>
     new TextDecoder().decode((await debian.curl(...args).output()).stdout);
   const status = (...args: string[]) =>
