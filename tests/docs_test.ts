@@ -31,7 +31,7 @@ const RUN_ELSEWHERE: [example: string, file: string, words: string][] = [
   ["deno check", "tests/client_examples_test.ts", '"check", "--allow-import"'],
   ["import { existsSync", "tests/client_examples_test.ts", 'language: "js"'],
   ["curl -o client.mjs", "tests/client_examples_test.ts", "/client.js`"],
-  ["import http.client", "tests/client_examples_test.ts", 'language: "python"'],
+  ["import http.client, json, random", "tests/client_examples_test.ts", 'language: "python"'],
   ["package main", "tests/client_examples_test.ts", 'language: "go"'],
   ["npx -y deno@2.9.6", ".ci/run", "npx -y deno@2.9.6"],
   ["npx -y deno@2.9.6 task start", ".ci/run", "npx -y deno@2.9.6"],
@@ -221,7 +221,7 @@ function take(start: string): string {
   return text;
 }
 
-const [reader, writer] = ["import json, time", "import time, urllib.error"].map(take);
+const [reader, writer] = ["import http.client, json, time", "import http.client, time"].map(take);
 const [messageJson, removalJson, refusalJson, stateJson, roomsJson, healthJson, logJson] = [
   ...['{\n  "id"', '{ "id"', '{\n  "type"', '{\n  "closed"', '[\n  { "name"'],
   ...['{\n  "status"', '{"time"'],
