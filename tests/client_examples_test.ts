@@ -213,6 +213,53 @@ Deno.test("the example for Node goes on where it was, when the server or it is s
 });
 
 for (const [name, command, program] of [["Python", "python3", PYTHON], ["Go", "go", GO]] as const) {
+  Deno.test(
+    `the example in ${name} takes no other's answer for the chat's, and ends when refused`,
+    {
+      ignore: ignore || !await isThere(command),
+    },
+    async () => {
+      await using folder = await newFolder();
+      const message = {
+        id: "5-1",
+        nickname: "ann",
+        message: "hi",
+        time: "2026-03-01T12:00:00.000Z",
+      };
+      const asked: string[] = [];
+      const signIn = () =>
+        new Response("<h1>Sign in", { headers: { "content-type": "text/html" } });
+      const refusal = () =>
+        new Response('{"detail":"Why."}', {
+          status: 401,
+          headers: { "content-type": "application/problem+json" },
+        });
+      const stream = () =>
+        new Response(`retry: 10\n\nid: 5-1\ndata: ${JSON.stringify(message)}\n\n`, {
+          headers: { "content-type": "text/event-stream" },
+        });
+      const answers = [
+        signIn,
+        () => Response.json(message, { status: 201 }),
+        signIn,
+        stream,
+        refusal,
+      ];
+      await using server = Deno.serve(
+        { port: 0, hostname: "127.0.0.1", onListen() {} },
+        (request) => {
+          asked.push(request.method + new URL(request.url).search);
+          return (answers.shift() ?? refusal)();
+        },
+      );
+      const url = `http://127.0.0.1:${server.addr.port}`;
+      await using running = await RunningProgram.start(program, folder.path, url);
+      await running.prints("401");
+      assertEquals(asked, ["POST", "POST", "GET?since=all", "GET?since=all", "GET?since=5-1"]);
+      assert(running.output.includes("ann: hi"), running.output);
+    },
+  );
+
   Deno.test(`the example in ${name} sends once, and follows through a restart`, {
     ignore: ignore || !await isThere(command),
   }, async () => {
