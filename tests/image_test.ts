@@ -7,6 +7,7 @@ import { ChatProcess } from "./chat_process.ts";
 import { newFolder } from "./folder.ts";
 import { copyProject } from "./project_copy.ts";
 
+const ignore = (await Deno.permissions.query({ name: "run" })).state !== "granted";
 const ROOT = new URL("../", import.meta.url);
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
 
@@ -16,7 +17,9 @@ const PRIVATE = [
   ...["cert.pem", "key.pem", ".env", "deploy/.env", "backups/chat.db"],
 ];
 
-Deno.test("the image has what the program imports and is configured by, and nothing else", async () => {
+Deno.test("the image has what the program imports and is configured by, and nothing else", {
+  ignore,
+}, async () => {
   const isInImage = await readIgnored("deploy/Dockerfile.dockerignore");
   const modules = await importedBy("main.ts", "backup.ts", "deno_version.ts");
   const files = await filesIn(ROOT);
@@ -28,7 +31,7 @@ Deno.test("the image has what the program imports and is configured by, and noth
   assertEquals([...PRIVATE, ".git/config", "tests/key.pem"].filter(isInImage), []);
 });
 
-Deno.test("what is in the image starts the chat and copies its messages", async () => {
+Deno.test("what is in the image starts the chat and copies its messages", { ignore }, async () => {
   const isInImage = await readIgnored("deploy/Dockerfile.dockerignore");
   await using project = await copyProject();
   for (const file of await filesIn(new URL(`file://${project.path}/`))) {
@@ -44,29 +47,35 @@ Deno.test("what is in the image starts the chat and copies its messages", async 
 });
 
 for (const scheme of ["http", "https"]) {
-  Deno.test(`the image finds out by ${scheme}, at any port, whether its chat is well`, async () => {
-    await using folder = await newFolder();
-    const { cert, key } = await makeCertificate(folder.path, "chat");
-    const hasTls = scheme === "https";
-    const chat = await ChatProcess.start(hasTls ? ["--tls-cert", cert, "--tls-key", key] : []);
-    const [, probe] = /^HEALTHCHECK .*?CMD ([^]*?[^\\])\n/m.exec(await read("deploy/Dockerfile"))!;
-    const isWell = async () => {
-      const { success } = await new Deno.Command("sh", {
-        args: ["-c", probe],
-        env: { PORT: String(chat.port), ...hasTls && { CHAT_TLS_CERT: cert } },
-      }).output();
-      return success;
-    };
-    try {
-      assertEquals(await isWell(), true);
-    } finally {
-      await chat[Symbol.asyncDispose]();
-    }
-    assertEquals(await isWell(), false);
-  });
+  Deno.test(
+    `the image finds out by ${scheme}, at any port, whether its chat is well`,
+    { ignore },
+    async () => {
+      await using folder = await newFolder();
+      const { cert, key } = await makeCertificate(folder.path, "chat");
+      const hasTls = scheme === "https";
+      const chat = await ChatProcess.start(hasTls ? ["--tls-cert", cert, "--tls-key", key] : []);
+      const [, probe] = /^HEALTHCHECK .*?CMD ([^]*?[^\\])\n/m.exec(
+        await read("deploy/Dockerfile"),
+      )!;
+      const isWell = async () => {
+        const { success } = await new Deno.Command("sh", {
+          args: ["-c", probe],
+          env: { PORT: String(chat.port), ...hasTls && { CHAT_TLS_CERT: cert } },
+        }).output();
+        return success;
+      };
+      try {
+        assertEquals(await isWell(), true);
+      } finally {
+        await chat[Symbol.asyncDispose]();
+      }
+      assertEquals(await isWell(), false);
+    },
+  );
 }
 
-Deno.test("git ignores databases, copies, keys and passwords", async () => {
+Deno.test("git ignores databases, copies, keys and passwords", { ignore }, async () => {
   await using repository = await newFolder();
   const git = async (...args: string[]) => {
     const { stdout } = await new Deno.Command("git", { args, cwd: repository.path }).output();
