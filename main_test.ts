@@ -2,8 +2,9 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { LogUnavailableError, StoreAwayError } from "./message_log/message_log.ts";
+import { openMessageStore } from "./message_log/open.ts";
 import { loadFiles } from "./routes/page.ts";
-import { assertProblem, form, openRoom, ORIGIN } from "./tests/open_room.ts";
+import { assertProblem, form, openChat, openRoom, ORIGIN } from "./tests/open_room.ts";
 
 /** What a browser says of a form or a link that a person uses. */
 const NAVIGATION = { "sec-fetch-mode": "navigate" };
@@ -749,6 +750,16 @@ Deno.test("a log that can't be used is a 503 that says when to come back", async
   assertEquals(Object.keys((await reader.next())!), ["retry"]);
   assertEquals(Object.keys((await reader.next())!), ["retry"]);
   assertEquals(await reader.next(), undefined);
+});
+
+Deno.test("a request that comes while the program ends is a 503 that nobody need know of", async () => {
+  const store = await openMessageStore("memory:", { keep: 10 });
+  await using chat = await openChat([], { store });
+  await store[Symbol.asyncDispose]();
+  const headers = { accept: "application/json" };
+  await assertProblem(await chat.post(form({ message: "late" })), 503);
+  await assertProblem(await chat.ask("/biology/chat?since=all", { headers }), 503);
+  assertEquals(await chat.terminal.errors(), "");
 });
 
 Deno.test("while the store is away an EventSource is told when to come back, and all others get a 503", async () => {

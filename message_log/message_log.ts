@@ -281,7 +281,7 @@ export class UnfinishedRemovalError extends Error {
 
 /**
  * The store can't be reached just now, which it has reported; see {@linkcode StoreEvents.onAway}. Or it is
- * being closed, which takes a moment where it is elsewhere.
+ * closed, as the program ends.
  */
 export class StoreAwayError extends LogUnavailableError {
 }

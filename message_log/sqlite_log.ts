@@ -13,7 +13,6 @@ import {
   KeyConflictError,
   type LogEntry,
   type LogPage,
-  LogUnavailableError,
   type MessageLog,
   type Range,
   type Refuse,
@@ -21,6 +20,7 @@ import {
   RemovedError,
   RoomLimitError,
   type RoomState,
+  StoreAwayError,
   toUnfinished,
 } from "./message_log.ts";
 import { stateJson, withoutEnded } from "./room_state.ts";
@@ -248,7 +248,7 @@ export class SqliteLog implements MessageLog, Participant {
     run: (turn: Turn) => Result | Refused,
   ): Promise<Result> {
     if (this.#isUnavailable) {
-      return Promise.reject(new LogUnavailableError("The message log is closed"));
+      return Promise.reject(new StoreAwayError("The message log is closed"));
     }
     this.#parts.database.writeSoon(this);
     return this.#jobs.add(maxEntries, run);
@@ -330,7 +330,7 @@ export class SqliteLog implements MessageLog, Participant {
   }
 
   #checkAvailable(): void {
-    if (this.#isUnavailable) throw new LogUnavailableError("The message log is closed");
+    if (this.#isUnavailable) throw new StoreAwayError("The message log is closed");
   }
 
   #dropIfEmpty(): void {

@@ -2,7 +2,7 @@
 
 import type { StatementSync } from "node:sqlite";
 import { Listeners } from "./listeners.ts";
-import { LogUnavailableError, MAX_REVOKED, type RevokedSessions } from "./message_log.ts";
+import { MAX_REVOKED, type RevokedSessions, StoreAwayError } from "./message_log.ts";
 import type { SqliteDatabase } from "./sqlite_database.ts";
 import { toLogError } from "./sqlite_errors.ts";
 
@@ -39,7 +39,7 @@ export class SqliteRevokedSessions implements RevokedSessions {
 
   // deno-lint-ignore require-await
   async add(id: string, untilS: number): Promise<void> {
-    if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
+    if (this.#database.isClosed) throw new StoreAwayError("The message log is closed");
     try {
       this.#statements.add.run(id, Math.ceil(untilS));
       this.#until.set(id, untilS);

@@ -9,6 +9,7 @@ import {
   type MessageStore,
   type Retention,
   type RoomEntry,
+  StoreAwayError,
 } from "./message_log.ts";
 import { CLEARED_STATEMENTS, SqliteCleared } from "./sqlite_cleared.ts";
 import { SqliteDatabase } from "./sqlite_database.ts";
@@ -79,6 +80,7 @@ export class SqliteStore implements MessageStore {
   }
 
   openLog(room: string): SqliteLog {
+    this.#checkOpen();
     try {
       this.#database.stopTrimming(room);
       const log = new SqliteLog(room, this.#parts, () => this.#open.delete(room));
@@ -92,7 +94,7 @@ export class SqliteStore implements MessageStore {
 
   // deno-lint-ignore require-await
   async rooms(): Promise<RoomEntry[]> {
-    if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
+    this.#checkOpen();
     try {
       return this.#rooms.counts().flatMap(({ name, messages: count, hasState }) => {
         const log = this.#open.get(name);
@@ -107,7 +109,7 @@ export class SqliteStore implements MessageStore {
 
   // deno-lint-ignore require-await
   async probe(): Promise<void> {
-    if (this.#database.isClosed) throw new LogUnavailableError("The message log is closed");
+    this.#checkOpen();
     try {
       this.#database.probe();
     } catch (error) {
@@ -148,6 +150,10 @@ export class SqliteStore implements MessageStore {
       // A full disk, most likely.
       if (!isSqliteError(error)) throw error;
     }
+  }
+
+  #checkOpen(): void {
+    if (this.#database.isClosed) throw new StoreAwayError("The message log is closed");
   }
 
   /** What was written before it has become too old. */
