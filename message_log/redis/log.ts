@@ -425,11 +425,14 @@ export class RedisLog implements MessageLog, Followed {
     while (
       compareIds(id, this.#emitted) > 0 && this.#parts.tail.isFollowing && !this.#isClosed
     ) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.push({ id, resolve });
-      const timer = setTimeout(resolve, EMITTED_MS);
-      await promise;
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      const waiter = { id, resolve: () => resolve(false) };
+      this.#waiting.push(waiter);
+      const timer = setTimeout(() => resolve(true), EMITTED_MS);
+      const isLate = await promise;
       clearTimeout(timer);
+      if (!isLate) return;
+      this.#waiting = this.#waiting.filter((other) => other !== waiter);
       await this.#checkStored(id);
     }
   }
